@@ -1,5 +1,6 @@
-// Errors. Everything that can go wrong throws one type, Error{kind, text}; the kind is the exit code of the
-// program (INTERFACE: exit codes). Text: the op or file first, lower case, what was found and what was expected.
+// Errors. Everything that can go wrong throws one type, Error{kind, text}; the kind is the exit
+// code of the program (INTERFACE: exit codes). Text: the op or file first, lower case, what was
+// found and what was expected.
 #pragma once
 #include <exception>
 #include <sstream>
@@ -44,12 +45,14 @@ template <class... Parts>
 // Refuses with kind `internal` unless ok: for conditions that only a wrong program can break.
 template <class... Parts>
 void check(bool ok, std::string_view op, const Parts&... parts) {
-  if (!ok) [[unlikely]] fail(ErrorKind::internal, op, parts...);
+  if (!ok) [[unlikely]]
+    fail(ErrorKind::internal, op, parts...);
 }
 
 template <class... Parts>
 void check(bool ok, ErrorKind kind, std::string_view where, const Parts&... parts) {
-  if (!ok) [[unlikely]] fail(kind, where, parts...);
+  if (!ok) [[unlikely]]
+    fail(kind, where, parts...);
 }
 
 }  // namespace enas

@@ -1,0 +1,65 @@
+// Samples architectures from the LSTM policy, without a tape and many at once. The order of a space's decisions is plain
+// data that both forms of the policy read: this op, and nas/controller's log_prob on the tape.
+// Source: ENAS.md section 1.3 (recurrent), 2 and 3 (convolutional); DESIGN.md section 4.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "tensor/philox.h"
+#include "tensor/tensor.h"
+
+namespace enas {
+
+// One step of the controller: form the LSTM's input, run the LSTM, and (unless `advance`) decide.
+struct Decision {
+  enum class Kind : uint8_t {
+    index,    // one of the first `count` anchors, by attention: v . tanh(key_j + h W2)
+    op,       // one of `count` operations: h . embedding_j
+    advance,  // no decision: the step only moves the state (and may leave an anchor)
+  };
+  enum class From : uint8_t {
+    start,      // the learned start vector
+    embedding,  // the embedding of the op decided last
+    anchor,     // the anchor chosen last, divided by (0.1 + its distance)
+  };
+  Kind kind = Kind::op;
+  int32_t count = 0;
+  From input = From::start;
+  double temperature = 1;    // logits are divided by it ...
+  double tanh_constant = 0;  // ... then bounded to C tanh(.); 0: not bounded
+  double distance_bias = 0;  // index: (position - j)^2 times this is subtracted after the bound, position = count
+  bool leaves_anchor = false;  // after deciding, this step's h becomes the next anchor, with key h W1
+};
+// A list of decisions starts with `zero_anchors` anchors whose vector and key are zero.
+struct DecisionList {
+  std::vector<Decision> steps;
+  int32_t zero_anchors = 0;
+};
+
+// Weights of one dtype (f32 or f64). h: the LSTM's size. Gates i f o g; no biases.
+struct ControllerWeights {
+  Tensor start;      // [1, h]
+  Tensor embedding;  // [ops, h], also the output matrix of `op` decisions
+  Tensor lstm;       // [2h, 4h] on [x, h]
+  Tensor key;        // [h, h]  W1
+  Tensor query;      // [h, h]  W2
+  Tensor score;      // [h, 1]  v
+};
+
+struct Rollout {
+  int64_t samples = 0, decisions = 0;  // decisions: steps that are not `advance`
+  std::vector<int32_t> actions;        // [samples, decisions]
+  std::vector<double> log_prob;        // [samples]
+  std::vector<double> entropy;         // [samples], summed along the sampled path
+};
+
+// Sample s draws its decision d from random.uniform53(s * decisions + d): each sample is a pure function of its number.
+Rollout controller_rollout(const ControllerWeights& weights, const DecisionList& list, int64_t samples, const Random& random,
+                           int64_t first_sample = 0);
+
+namespace cpu {
+void controller_rollout(const ControllerWeights& weights, const DecisionList& list, const Random& random,
+                        int64_t first_sample, Rollout& out);
+}  // namespace cpu
+
+}  // namespace enas

@@ -1,0 +1,100 @@
+// Vectors for *.simd.cpp, written with the compilers' vector extensions: one source serves every
+// instruction set, whose width is chosen by the flags of the file. Everything here lives in the
+// namespace of that instruction set and calls nothing of the standard library, so that the linker
+// cannot pick a copy compiled for another CPU.
+#pragma once
+#include <cstdint>
+
+#ifndef ENAS_ISA_NAMESPACE
+#error "tensor/simd.h is for *.simd.cpp files only"
+#endif
+
+namespace enas::ENAS_ISA_NAMESPACE {
+
+#if defined(__AVX512F__)
+constexpr int kWidth = 16;  // floats
+#elif defined(__AVX2__)
+constexpr int kWidth = 8;
+#else
+constexpr int kWidth = 4;
+#endif
+
+typedef float Floats __attribute__((vector_size(kWidth * 4), may_alias));
+typedef int32_t Ints __attribute__((vector_size(kWidth * 4), may_alias));
+typedef float LooseFloats __attribute__((vector_size(kWidth * 4), aligned(4), may_alias));
+typedef int32_t LooseInts __attribute__((vector_size(kWidth * 4), aligned(4), may_alias));
+
+inline Floats load(const float* p) { return *reinterpret_cast<const LooseFloats*>(p); }
+inline void store(float* p, Floats v) { *reinterpret_cast<LooseFloats*>(p) = v; }
+inline Floats splat(float x) { return x - Floats{}; }
+inline Ints splat(int32_t x) { return x - Ints{}; }
+// The first n < kWidth floats; the rest is `fill`.
+inline Floats load_tail(const float* p, int64_t n, float fill) {
+  Floats v = splat(fill);
+  for (int64_t i = 0; i < n; ++i) v[i] = p[i];
+  return v;
+}
+inline void store_tail(float* p, Floats v, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) p[i] = v[i];
+}
+// Lanes of a where mask is all ones, of b where it is zero.
+inline Floats select(Ints mask, Floats a, Floats b) {
+  return reinterpret_cast<Floats>((mask & reinterpret_cast<Ints>(a)) |
+                                  (~mask & reinterpret_cast<Ints>(b)));
+}
+inline Floats max(Floats a, Floats b) { return select(a > b, a, b); }  // b where either is NaN
+inline Floats min(Floats a, Floats b) { return select(a < b, a, b); }
+inline Floats abs(Floats x) {
+  return reinterpret_cast<Floats>(reinterpret_cast<Ints>(x) & 0x7fffffff);
+}
+inline float sum(Floats v) {
+  float total = 0;
+  for (int i = 0; i < kWidth; ++i) total += v[i];
+  return total;
+}
+inline float max_lane(Floats v) {
+  float most = v[0];
+  for (int i = 1; i < kWidth; ++i) most = v[i] > most ? v[i] : most;
+  return most;
+}
+
+// e^x within 2 ulp: x = n ln2 + r, |r| <= ln2 / 2, a degree-6 polynomial for e^r, then the
+// exponent. Under -103.97 it is 0, over 88.72 infinity; NaN stays NaN.
+inline Floats exp(Floats x) {
+  const Floats clamped = min(max(x, splat(-104.0f)), splat(89.0f));
+  const Floats shifter = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+  const Floats n = (clamped * 1.44269504f + shifter) - shifter;
+  const Floats r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f;
+  Floats p = splat(1.3981999e-3f);
+  p = p * r + 8.3334519e-3f;
+  p = p * r + 4.1665796e-2f;
+  p = p * r + 1.6666665e-1f;
+  p = p * r + 5.0000000e-1f;
+  p = (p * r) * r + r + 1.0f;
+  // Two factors, so that results below 2^-126 come out as subnormals instead of wrapping.
+  const Ints whole = __builtin_convertvector(n, Ints);
+  const Ints half = whole >> 1;
+  const Floats scale0 = reinterpret_cast<Floats>((half + 127) << 23);
+  const Floats scale1 = reinterpret_cast<Floats>((whole - half + 127) << 23);
+  const Floats y = p * scale0 * scale1;
+  return select(x == x, y, x);
+}
+
+// 1 / (1 + e^-x).
+inline Floats sigmoid(Floats x) { return 1.0f / (1.0f + exp(-x)); }
+
+// tanh x: odd polynomial under 0.625, 1 - 2 / (e^2x + 1) above.
+inline Floats tanh(Floats x) {
+  const Floats magnitude = abs(x), square = x * x;
+  Floats p = splat(-5.70498872745e-3f);
+  p = p * square + 2.06390887954e-2f;
+  p = p * square + -5.37397155531e-2f;
+  p = p * square + 1.33314422036e-1f;
+  p = p * square + -3.33332819422e-1f;
+  const Floats small = (p * square) * x + x;
+  const Floats large = 1.0f - 2.0f / (exp(magnitude + magnitude) + 1.0f);
+  const Floats signed_large = select(x < 0.0f, -large, large);
+  return select(magnitude < 0.625f, small, select(x == x, signed_large, x));
+}
+
+}  // namespace enas::ENAS_ISA_NAMESPACE

@@ -1,0 +1,165 @@
+#include "tensor/tensor.h"
+
+#include <cmath>
+#include <cstring>
+
+namespace enas {
+namespace {
+
+// Calls f(T{}) with the element type, storage types included.
+template <class F>
+void visit_any(DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::f32:
+      return f(float{});
+    case DType::f64:
+      return f(double{});
+    case DType::bf16:
+      return f(BFloat16{});
+    case DType::f16:
+      return f(Float16{});
+    case DType::i32:
+      return f(int32_t{});
+    case DType::u8:
+      return f(uint8_t{});
+  }
+}
+
+template <class T>
+double widen(T value) {
+  if constexpr (std::is_arithmetic_v<T>) {
+    return static_cast<double>(value);
+  } else {
+    return static_cast<double>(static_cast<float>(value));
+  }
+}
+template <class T>
+T narrow(double value) {
+  if constexpr (std::is_arithmetic_v<T>) {
+    return static_cast<T>(value);
+  } else {
+    return T(static_cast<float>(value));
+  }
+}
+
+}  // namespace
+
+Float16::Float16(float value) {
+  const uint32_t u = std::bit_cast<uint32_t>(value);
+  const uint32_t sign = (u >> 16) & 0x8000u;
+  const uint32_t magnitude = u & 0x7fffffffu;
+  uint32_t half = 0;
+  if (magnitude > 0x7f800000u) {
+    half = 0x7e00u;  // NaN
+  } else if (magnitude >= 0x477ff000u) {
+    half = 0x7c00u;  // rounds to 65520 and more: infinity
+  } else if (magnitude < 0x38800000u) {
+    // Subnormal: the value in units of 2^-24, rounded to nearest even by the addition of 2^23.
+    half = static_cast<uint32_t>(std::lrint(std::bit_cast<float>(magnitude) * 16777216.0f));
+  } else {
+    const uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
+    half = (rounded - 0x38000000u) >> 13;
+  }
+  bits = static_cast<uint16_t>(sign | half);
+}
+
+Float16::operator float() const {
+  const uint32_t sign = (bits & 0x8000u) << 16;
+  const uint32_t exponent = (bits >> 10) & 0x1fu, mantissa = bits & 0x3ffu;
+  if (exponent == 0) {
+    const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
+    return sign ? -magnitude : magnitude;
+  }
+  const uint32_t wide = exponent == 31 ? 0x7f800000u : (exponent + 112) << 23;
+  return std::bit_cast<float>(sign | wide | (mantissa << 13));
+}
+
+Tensor Tensor::full(const Shape& shape, double value, DType dtype) {
+  Tensor t(shape, dtype);
+  t.fill(value);
+  return t;
+}
+
+Tensor Tensor::from(const std::vector<double>& values, const Shape& shape, DType dtype) {
+  check(static_cast<int64_t>(values.size()) == shape.numel(), "tensor", values.size(),
+        " values for shape ", shape);
+  Tensor t(shape, dtype);
+  visit_any(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    T* out = t.data<T>();
+    for (size_t i = 0; i < values.size(); ++i) out[i] = narrow<T>(values[i]);
+  });
+  return t;
+}
+
+Tensor Tensor::from_indices(const std::vector<int32_t>& values, const Shape& shape) {
+  check(static_cast<int64_t>(values.size()) == shape.numel(), "tensor", values.size(),
+        " values for shape ", shape);
+  Tensor t(shape, DType::i32);
+  std::memcpy(t.raw(), values.data(), t.bytes());
+  return t;
+}
+
+Tensor Tensor::reshape(const Shape& shape) const {
+  check(shape.numel() == numel(), "reshape", "cannot view ", shape_, " as ", shape);
+  Tensor t = *this;
+  t.shape_ = shape;
+  return t;
+}
+
+Tensor Tensor::slice(int64_t begin, int64_t end) const {
+  check(rank() >= 1 && begin >= 0 && begin <= end && end <= size(0), "slice", "rows ", begin,
+        " to ", end, " of ", shape_);
+  Tensor t = *this;
+  t.shape_.set(0, end - begin);
+  const size_t row = size(0) ? bytes() / static_cast<size_t>(size(0)) : 0;
+  t.data_ = static_cast<char*>(data_) + static_cast<size_t>(begin) * row;
+  return t;
+}
+
+Tensor Tensor::clone() const {
+  Tensor t = empty_like(*this);
+  t.copy_from(*this);
+  return t;
+}
+
+Tensor Tensor::to(DType dtype) const {
+  if (dtype == dtype_) return *this;
+  return from(to_vector(), shape_, dtype);
+}
+
+void Tensor::copy_from(const Tensor& source) {
+  check(source.shape_ == shape_ && source.dtype_ == dtype_, "copy", "into ", dtype_, " ", shape_,
+        " from ", source.dtype_, " ", source.shape_);
+  std::memcpy(data_, source.data_, bytes());
+}
+
+void Tensor::fill(double value) {
+  if (value == 0) {
+    std::memset(data_, 0, bytes());
+    return;
+  }
+  visit_any(dtype_, [&](auto tag) {
+    using T = decltype(tag);
+    std::fill_n(data<T>(), numel(), narrow<T>(value));
+  });
+}
+
+double Tensor::item(int64_t index) const {
+  check(defined() && index >= 0 && index < numel(), "tensor", "element ", index, " of ", shape_);
+  double value = 0;
+  visit_any(dtype_, [&](auto tag) { value = widen(data<decltype(tag)>()[index]); });
+  return value;
+}
+
+std::vector<double> Tensor::to_vector() const {
+  std::vector<double> values(static_cast<size_t>(numel()));
+  visit_any(dtype_, [&](auto tag) {
+    using T = decltype(tag);
+    const T* in = data<T>();
+    for (size_t i = 0; i < values.size(); ++i) values[i] = widen(in[i]);
+  });
+  return values;
+}
+
+}  // namespace enas

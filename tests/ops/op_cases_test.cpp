@@ -1,0 +1,197 @@
+// Runs every registered op case in each of its uses; each is a test of its own, named
+// OpCases/<use>.<family>/<label>.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
+
+#include "tensor/isa.h"
+#include "tensor/thread_pool.h"
+#include "tests/op_cases.h"
+
+namespace enas::test {
+namespace {
+
+int draws_of(const OpCase& c) {
+  int64_t elements = 0;
+  for (const InputSpec& spec : c.inputs) elements = std::max(elements, spec.shape.numel());
+  return c.draws > 0 ? c.draws : elements <= 2000 ? 20 : 2;
+}
+
+double largest(const Tensor& t) {
+  double most = 0;
+  for (const double v : t.to_vector()) most = std::max(most, std::fabs(v));
+  return most;
+}
+
+void expect_near(const Tensor& got, const Values& want, double relative, const std::string& what) {
+  ASSERT_EQ(static_cast<size_t>(got.numel()), want.size()) << what;
+  double scale = 0;
+  for (const double v : want) scale = std::isfinite(v) ? std::max(scale, std::fabs(v)) : scale;
+  const Values have = got.to_vector();
+  for (size_t i = 0; i < want.size(); ++i) {
+    if (have[i] == want[i]) continue;  // infinities too
+    ASSERT_LE(std::fabs(have[i] - want[i]), relative * std::max(scale, 1e-30))
+        << what << " element " << i << ": " << have[i] << ", expected " << want[i];
+  }
+}
+
+// Use 1: the f64 path against the naive reference.
+void value_use(const OpCase& c) {
+  ASSERT_TRUE(c.reference) << "a case needs a reference";
+  for (int draw = 0; draw < std::min(draws_of(c), 3); ++draw) {
+    const std::vector<Tensor> inputs = draw_inputs(c, static_cast<uint64_t>(draw));
+    std::vector<Values> values;
+    for (const Tensor& x : inputs) values.push_back(x.to_vector());
+    const std::vector<Values> want = c.reference(values);
+    const Outcome got = run_case(c, inputs);
+    ASSERT_EQ(got.outputs.size(), want.size());
+    for (size_t k = 0; k < want.size(); ++k) {
+      expect_near(got.outputs[k], want[k], c.exact ? 0 : c.f64_relative,
+                  "output " + std::to_string(k));
+    }
+  }
+}
+
+// Use 2: backward against differences, f64.
+void gradient_use(const OpCase& c) {
+  for (int draw = 0; draw < draws_of(c); ++draw) {
+    const std::vector<Tensor> inputs = draw_inputs(c, static_cast<uint64_t>(draw));
+    // Constants of the case stay constants: they enter through the closure.
+    std::vector<Tensor> differentiable;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (c.inputs[i].grad && is_floating(inputs[i].dtype())) differentiable.push_back(inputs[i]);
+    }
+    const auto f = [&](Tape& tape, const std::vector<Var>& vars) {
+      std::vector<Var> all;
+      size_t next = 0;
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        all.push_back(c.inputs[i].grad && is_floating(inputs[i].dtype()) ? vars[next++]
+                                                                         : Var(inputs[i]));
+      }
+      return weighted_sum(c.op(tape, all));
+    };
+    ASSERT_EQ(grad_check(f, differentiable, c.check), "") << "draw " << draw;
+  }
+}
+
+// Use 3: f32 on every instruction set against f64 from the same (f32-rounded) inputs.
+void f32_use(const OpCase& c) {
+  const std::vector<Tensor> narrow = as_dtype(draw_inputs(c, 0), DType::f32);
+  const Outcome want = run_case(c, as_dtype(narrow, DType::f64));
+  const double relative = 4.0 * static_cast<double>(c.sum_length + 8) * 0x1p-24;
+  const Isa before = isa();
+  for (const Isa path : available_isas()) {
+    set_isa(path);
+    const Outcome got = run_case(c, narrow);
+    set_isa(before);
+    const std::string name(name_of(path));
+    for (size_t k = 0; k < want.outputs.size(); ++k) {
+      expect_near(got.outputs[k], want.outputs[k].to_vector(), c.exact ? 0 : relative,
+                  name + " output " + std::to_string(k));
+    }
+    for (size_t k = 0; k < want.gradients.size(); ++k) {
+      ASSERT_EQ(got.gradients[k].dtype(), DType::f32);
+      expect_near(got.gradients[k], want.gradients[k].to_vector(), relative,
+                  name + " gradient " + std::to_string(k));
+      if (largest(want.gradients[k]) > 0) {
+        ASSERT_GT(largest(got.gradients[k]), 0);
+      }
+    }
+  }
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.dtype() == b.dtype() && a.shape() == b.shape() &&
+         std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
+}
+
+// Use 5: the same bits for every number of threads, with poisoned memory.
+void threads_use(const OpCase& c) {
+  const std::vector<Tensor> inputs = as_dtype(draw_inputs(c, 1), DType::f32);
+  const int before = thread_count();
+  set_thread_count(1);
+  const Outcome want = run_case(c, inputs);
+  memory_pool().set_poison(true);
+  for (const int threads : {1, 2, 3, 4, 8}) {
+    set_thread_count(threads);
+    const Outcome got = run_case(c, inputs);
+    for (size_t k = 0; k < want.outputs.size(); ++k) {
+      EXPECT_TRUE(same_bits(got.outputs[k], want.outputs[k]))
+          << threads << " threads, output " << k;
+    }
+    for (size_t k = 0; k < want.gradients.size(); ++k) {
+      EXPECT_TRUE(same_bits(got.gradients[k], want.gradients[k]))
+          << threads << " threads, gradient " << k;
+    }
+  }
+  memory_pool().set_poison(false);
+  set_thread_count(before);
+}
+
+class CaseTest : public testing::Test {
+ public:
+  CaseTest(void (*use)(const OpCase&), const OpCase* op_case) : use_(use), case_(op_case) {}
+  void TestBody() override { use_(*case_); }
+
+ private:
+  void (*use_)(const OpCase&);
+  const OpCase* case_;
+};
+
+void register_use(const char* use, const OpFamily& family, const OpCase& c,
+                  void (*body)(const OpCase&)) {
+  testing::RegisterTest((std::string("OpCases_") + use).c_str(),
+                        (family.name + "/" + c.label).c_str(), nullptr, nullptr, __FILE__, __LINE__,
+                        [body, &c]() -> testing::Test* { return new CaseTest(body, &c); });
+}
+
+// Every function `Var name(` or `std::vector<Var> name(` or `... name(` declared in ops/*.h outside
+// the cpu and cuda namespaces must have a family of cases of that name.
+TEST(OpCasesCoverage, EveryDeclaredOpHasCases) {
+  std::set<std::string> registered;
+  for (const OpFamily& family : op_families()) registered.insert(family.name);
+  std::string missing;
+  int declared = 0;
+  const std::regex declaration(R"(^(?:Var|std::vector<Var>|\w*Result|LstmState)\s+(\w+)\()");
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::string(ENAS_SOURCE_DIR) + "/ops")) {
+    if (entry.path().extension() != ".h") continue;
+    std::ifstream file(entry.path());
+    for (std::string line; std::getline(file, line);) {
+      std::smatch match;
+      if (!std::regex_search(line, match, declaration)) continue;
+      ++declared;
+      if (!registered.count(match[1]))
+        missing += " " + match[1].str() + " (" + entry.path().filename().string() + ")";
+    }
+  }
+  EXPECT_GT(declared, 0);
+  EXPECT_EQ(missing, "") << "ops without OP_CASES";
+}
+
+}  // namespace
+
+void register_op_case_tests() {
+  for (const OpFamily& family : op_families()) {
+    for (const OpCase& c : family.cases) {
+      register_use("Value", family, c, value_use);
+      if (c.gradient) register_use("Gradient", family, c, gradient_use);
+      register_use("F32EveryIsa", family, c, f32_use);
+      register_use("SameBitsAnyThreads", family, c, threads_use);
+    }
+  }
+}
+
+}  // namespace enas::test
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  enas::test::register_op_case_tests();
+  return RUN_ALL_TESTS();
+}
