@@ -1,0 +1,33 @@
+// One step of an LSTM without biases, two outputs. Gates i f o g, in this order, from [x, h] w:
+//   c' = sigmoid(i) tanh(g) + sigmoid(f) c          h' = sigmoid(o) tanh(c')
+// Source: ENAS.md section 1.3 (the controller's LSTM).
+#pragma once
+#include "autograd/tape.h"
+
+namespace enas {
+
+struct LstmState {
+  Var h, c;  // [B, H] each
+};
+
+// x [B, I], state {[B, H], [B, H]}, w [I + H, 4H] -> the next state. The weight's gradient is a
+// dense contribution. Backward runs where h, c or both have a gradient.
+LstmState lstm_cell(const Var& x, const LstmState& state, const Var& w);
+
+namespace cpu {
+// z [B, 4H] holds the product on entry, and sigmoid(i), sigmoid(f), sigmoid(o), tanh(g) on return.
+void lstm_gates_forward(const Tensor& c, Tensor& z, Tensor& h_next, Tensor& c_next);
+// gates: what forward left in z. dh and dc_next: either may be undefined. Writes dz [B, 4H], and
+// dc [B, H] where it is not null.
+void lstm_gates_backward(const Tensor& gates, const Tensor& c, const Tensor& c_next,
+                         const Tensor& dh, const Tensor& dc_next, Tensor& dz, Tensor* dc,
+                         Into into);
+}  // namespace cpu
+namespace cuda {
+void lstm_gates_forward(const Tensor& c, Tensor& z, Tensor& h_next, Tensor& c_next);
+void lstm_gates_backward(const Tensor& gates, const Tensor& c, const Tensor& c_next,
+                         const Tensor& dh, const Tensor& dc_next, Tensor& dz, Tensor* dc,
+                         Into into);
+}  // namespace cuda
+
+}  // namespace enas
