@@ -1,0 +1,40 @@
+// See guard.h.
+#include "apps/run/guard.h"
+
+#include <exception>
+#include <iostream>
+#include <new>
+
+#include "apps/run/version.h"
+#include "tensor/check.h"
+
+namespace enas {
+namespace {
+
+int report_bug(std::string_view program, const char* what) {
+  std::cerr << program << ": internal error: " << what << "\n"
+            << "this is a bug in " << program << " " << kVersion
+            << "; please report it with the command line and log.txt\n";
+  return static_cast<int>(ErrorKind::internal);
+}
+
+}  // namespace
+
+int run_guarded(std::string_view program, const std::function<int()>& body) {
+  try {
+    return body();
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::internal) return report_bug(program, error.what());
+    std::cerr << program << ": error: " << error.what() << "\n";
+    return error.exit_code();
+  } catch (const std::bad_alloc&) {
+    std::cerr << program << ": error: out of memory; try a smaller --batch, --hidden or --bptt\n";
+    return static_cast<int>(ErrorKind::memory);
+  } catch (const std::exception& error) {
+    return report_bug(program, error.what());
+  } catch (...) {
+    return report_bug(program, "an unknown exception");
+  }
+}
+
+}  // namespace enas
