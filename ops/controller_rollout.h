@@ -1,6 +1,7 @@
-// Samples architectures from the LSTM policy, without a tape and many at once. The order of a space's decisions is plain
-// data that both forms of the policy read: this op, and nas/controller's log_prob on the tape.
-// Source: ENAS.md section 1.3 (recurrent), 2 and 3 (convolutional); DESIGN.md section 4.
+// Samples architectures from the LSTM policy, without a tape and many at once. The order of a
+// space's decisions is plain data that both forms of the policy read: this op, and nas/controller's
+// log_prob on the tape. Source: ENAS.md section 1.3 (recurrent), 2 and 3 (convolutional); DESIGN.md
+// section 4.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -27,8 +28,10 @@ struct Decision {
   From input = From::start;
   double temperature = 1;    // logits are divided by it ...
   double tanh_constant = 0;  // ... then bounded to C tanh(.); 0: not bounded
-  double distance_bias = 0;  // index: (position - j)^2 times this is subtracted after the bound, position = count
-  bool leaves_anchor = false;  // after deciding, this step's h becomes the next anchor, with key h W1
+  double distance_bias =
+      0;  // index: (position - j)^2 times this is subtracted after the bound, position = count
+  bool leaves_anchor =
+      false;  // after deciding, this step's h becomes the next anchor, with key h W1
 };
 // A list of decisions starts with `zero_anchors` anchors whose vector and key are zero.
 struct DecisionList {
@@ -53,13 +56,17 @@ struct Rollout {
   std::vector<double> entropy;         // [samples], summed along the sampled path
 };
 
-// Sample s draws its decision d from random.uniform53(s * decisions + d): each sample is a pure function of its number.
-Rollout controller_rollout(const ControllerWeights& weights, const DecisionList& list, int64_t samples, const Random& random,
-                           int64_t first_sample = 0);
+// Samples number first_sample, first_sample + 1, ...: sample s draws its decision d from
+// random.uniform53(s * decisions + d), so each is a pure function of (weights, list, random, s).
+// All arithmetic, the LSTM's too, is in double, whatever the weights' dtype. Refuses weights that
+// do not fit and lists that read what no earlier step made (internal), and logits that are not
+// finite (diverged).
+Rollout controller_rollout(const ControllerWeights& weights, const DecisionList& list,
+                           int64_t samples, const Random& random, int64_t first_sample = 0);
 
 namespace cpu {
-void controller_rollout(const ControllerWeights& weights, const DecisionList& list, const Random& random,
-                        int64_t first_sample, Rollout& out);
+void controller_rollout(const ControllerWeights& weights, const DecisionList& list,
+                        const Random& random, int64_t first_sample, Rollout& out);
 }  // namespace cpu
 
 }  // namespace enas
