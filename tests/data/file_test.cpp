@@ -151,6 +151,31 @@ TEST(File, AtomicWriteSurvivesEveryFailingCall) {
   }
 }
 
+// What a power failure could undo must be on the disk before the rename, and the rename after it.
+TEST(File, AtomicWriteSyncsFileThenRenamesThenSyncsFolder) {
+  class Recording : public FileSystem {
+   public:
+    std::string calls;
+    int open(const char* path, int flags, mode_t mode) override {
+      calls += flags & O_DIRECTORY ? "folder " : flags & O_EXCL ? "temporary " : "open ";
+      return FileSystem::open(path, flags, mode);
+    }
+    ssize_t write(int fd, const void* bytes, size_t count) override {
+      calls += "write ";
+      return FileSystem::write(fd, bytes, count);
+    }
+    int fsync(int fd) override { return calls += "fsync ", FileSystem::fsync(fd); }
+    int close(int fd) override { return calls += "close ", FileSystem::close(fd); }
+    int rename(const char* from, const char* to) override {
+      calls += "rename ";
+      return FileSystem::rename(from, to);
+    }
+  } files;
+  const TemporaryFolder folder;
+  write_file_atomic(folder.file("a"), {"x", "y"}, files);
+  EXPECT_EQ(files.calls, "temporary write write fsync close rename folder fsync close ");
+}
+
 TEST(File, AtomicWriteOnADiskThatStaysBrokenKeepsOldOrNew) {
   const TemporaryFolder folder;
   for (const int error : kErrors) {

@@ -88,6 +88,13 @@ TEST(WindowPlan, VariableWindowsCoverTheStreamUpToTwoPositions) {
   }
 }
 
+TEST(WindowPlan, AVariableEpochEndsWhenFewerThanThreePositionsAreLeft) {
+  const WindowPlan plan(WindowPlan::Kind::variable, 100, 35, 3);
+  EXPECT_EQ(plan.length(0, 9, 97), 3);
+  EXPECT_EQ(plan.length(0, 9, 98), 0);
+  EXPECT_EQ(plan.length(0, 9, 100), 0);
+}
+
 TEST(WindowPlan, VariableLengthsArePureInSeedEpochAndStep) {
   const WindowPlan plan(WindowPlan::Kind::variable, 100000, 35, 3);
   const WindowPlan again(WindowPlan::Kind::variable, 100000, 35, 3);
