@@ -172,7 +172,7 @@ TEST(File, AtomicWriteSyncsFileThenRenamesThenSyncsFolder) {
     }
   } files;
   const TemporaryFolder folder;
-  write_file_atomic(folder.file("a"), {"x", "y"}, files);
+  write_file_atomic(folder.file("a"), std::vector<std::string_view>{"x", "y"}, files);
   EXPECT_EQ(files.calls, "temporary write write fsync close rename folder fsync close ");
 }
 
