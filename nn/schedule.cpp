@@ -1,0 +1,51 @@
+#include "nn/schedule.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace enas {
+
+double ExponentialRate::at(int64_t epoch) const {
+  const int64_t times = std::max<int64_t>(0, epoch - from + 1);
+  return std::max(floor, lr * std::pow(factor, static_cast<double>(times)));
+}
+
+CosineRate::Period CosineRate::period(double epoch) const {
+  check(first >= 1 && multiply >= 1 && epoch >= 0, ErrorKind::usage, "cosine",
+        "needs a first period and a multiplier of at least 1 and an epoch of at least 0, got ",
+        first, ", ", multiply, " and ", epoch);
+  Period p{0, first};
+  while (epoch >= static_cast<double>(p.begin + p.length)) {
+    p.begin += p.length;
+    p.length *= multiply;
+  }
+  return p;
+}
+
+double CosineRate::at(double epoch) const {
+  const Period p = period(epoch);
+  const double part = (epoch - static_cast<double>(p.begin)) / static_cast<double>(p.length);
+  return lr_min + (lr_max - lr_min) * 0.5 * (1 + std::cos(std::numbers::pi * part));
+}
+
+void Plateau::observe(double loss) {
+  const bool improved = std::isinf(best) ? loss < best : loss < best - least * std::fabs(best);
+  if (!improved) dividing = true;
+  if (!improved || (keep_dividing && dividing)) lr /= divide;
+  if (loss < best) best = loss;
+}
+
+Tensor Plateau::state() const {
+  return Tensor::from({lr, best, dividing ? 1.0 : 0.0}, {3}, DType::f64);
+}
+
+void Plateau::load_state(const Tensor& state) {
+  check(state.defined() && state.dtype() == DType::f64 && state.shape() == Shape{3},
+        ErrorKind::checkpoint, "plateau", "needs a state of f64 [3]");
+  lr = state.item(0);
+  best = state.item(1);
+  dividing = state.item(2) != 0;
+}
+
+}  // namespace enas
