@@ -34,24 +34,31 @@ std::size_t sequence_length(std::string_view text, std::size_t at) {
 
 }  // namespace
 
-std::string json_string(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  std::string quoted = "\"";
+std::string valid_utf8(std::string_view text) {
+  std::string valid;
   for (std::size_t i = 0; i < text.size();) {
     const std::size_t length = sequence_length(text, i);
-    const auto byte = static_cast<unsigned char>(text[i]);
-    if (length == 0) {
-      quoted += "\xEF\xBF\xBD";
-    } else if (byte == '"' || byte == '\\') {
-      quoted.append("\\").append(1, text[i]);
-    } else if (byte == '\n') {
+    valid.append(length == 0 ? std::string_view("\xEF\xBF\xBD") : text.substr(i, length));
+    i += length == 0 ? 1 : length;
+  }
+  return valid;
+}
+
+std::string json_string(std::string_view unchecked) {
+  const std::string text = valid_utf8(unchecked);
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string quoted = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      quoted.append("\\").append(1, c);
+    } else if (c == '\n') {
       quoted += "\\n";
     } else if (byte < 0x20) {
       quoted.append("\\u00").append(1, kHex[byte >> 4]).append(1, kHex[byte & 15]);
     } else {
-      quoted.append(text.substr(i, length));
+      quoted += c;
     }
-    i += length == 0 ? 1 : length;
   }
   return quoted + "\"";
 }

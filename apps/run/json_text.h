@@ -7,6 +7,8 @@
 
 namespace enas {
 
+// Bytes that are not UTF-8 become U+FFFD.
+std::string valid_utf8(std::string_view text);
 // Quoted and escaped; bytes that are not UTF-8 become U+FFFD.
 std::string json_string(std::string_view text);
 
