@@ -11,14 +11,14 @@ namespace enas {
 Var entropy(const Var& logits);
 
 namespace cpu {
-// rows [rows, 3] keeps m, 1 / sum e and w of each row for backward.
-void entropy_forward(const Tensor& logits, Tensor& y, Tensor& rows);
-void entropy_backward(const Tensor& logits, const Tensor& rows, const Tensor& dy, Tensor& dx,
+// kept [rows, 3] holds m, 1 / sum e and w of each row for backward.
+void entropy_forward(const Tensor& logits, Tensor& y, Tensor& kept);
+void entropy_backward(const Tensor& logits, const Tensor& kept, const Tensor& dy, Tensor& dx,
                       Into into);
 }  // namespace cpu
 namespace cuda {
-void entropy_forward(const Tensor& logits, Tensor& y, Tensor& rows);
-void entropy_backward(const Tensor& logits, const Tensor& rows, const Tensor& dy, Tensor& dx,
+void entropy_forward(const Tensor& logits, Tensor& y, Tensor& kept);
+void entropy_backward(const Tensor& logits, const Tensor& kept, const Tensor& dy, Tensor& dx,
                       Into into);
 }  // namespace cuda
 

@@ -14,12 +14,10 @@ Var mean_of(std::span<const Var> values);
 inline Var mean_of(const std::vector<Var>& values) { return mean_of(std::span<const Var>(values)); }
 
 namespace cpu {
-void mean_of_forward(const Tensor& first, std::span<const Var> values, Tensor& y);
-void mean_of_backward(const Tensor& dy, double factor, Tensor& dx);  // dx = factor * dy
+void mean_of_forward(Tensor& y, std::span<const Var> values);
 }  // namespace cpu
 namespace cuda {
-void mean_of_forward(const Tensor& first, std::span<const Var> values, Tensor& y);
-void mean_of_backward(const Tensor& dy, double factor, Tensor& dx);
+void mean_of_forward(Tensor& y, std::span<const Var> values);
 }  // namespace cuda
 
 }  // namespace enas

@@ -32,8 +32,9 @@ Var div(const Var& a, const Var& b);
 // their order.
 Var add_row(const Var& x, const Var& row);
 
-enum class Unary : uint8_t { neg, exp, log, tanh, sigmoid, relu, square, sqrt, scale, add_scalar };
-enum class Binary : uint8_t { add, sub, mul, div };
+// The tables of ops/pointwise_functors.h.
+enum class Unary : uint8_t;
+enum class Binary : uint8_t;
 
 namespace cpu {
 void unary_forward(Unary op, double parameter, const Tensor& x, Tensor& y);

@@ -17,15 +17,15 @@ Var softmax_cross_entropy(const Var& logits, const Tensor& targets);
 double total_nll(const Tensor& logits, const Tensor& targets);
 
 namespace cpu {
-// Returns the sum; rows [n, 2] receives m and 1/s.
-double cross_entropy_forward(const Tensor& logits, const Tensor& targets, Tensor& rows);
+// Returns the sum; kept [n, 2] receives m and 1/s.
+double cross_entropy_forward(const Tensor& logits, const Tensor& targets, Tensor& kept);
 // dx (+)= (softmax - onehot) * factor * dy, with the scalar dy; dx may be logits.
-void cross_entropy_backward(const Tensor& logits, const Tensor& targets, const Tensor& rows,
+void cross_entropy_backward(const Tensor& logits, const Tensor& targets, const Tensor& kept,
                             const Tensor& dy, double factor, Tensor& dx, Into into);
 }  // namespace cpu
 namespace cuda {
-double cross_entropy_forward(const Tensor& logits, const Tensor& targets, Tensor& rows);
-void cross_entropy_backward(const Tensor& logits, const Tensor& targets, const Tensor& rows,
+double cross_entropy_forward(const Tensor& logits, const Tensor& targets, Tensor& kept);
+void cross_entropy_backward(const Tensor& logits, const Tensor& targets, const Tensor& kept,
                             const Tensor& dy, double factor, Tensor& dx, Into into);
 }  // namespace cuda
 

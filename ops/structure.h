@@ -27,7 +27,7 @@ Var concat_columns(const Var& a, const Var& b);
 
 namespace cpu {
 void slice_rows_backward(const Tensor& dy, int64_t begin, Tensor& dx, Into into);
-void concat_rows_forward(const Tensor& first, std::span<const Var> parts, Tensor& y);
+void concat_rows_forward(Tensor& y, std::span<const Var> parts);
 void gather_rows_forward(const Tensor& x, const Tensor& indices, Tensor& y);
 void gather_rows_backward(const Tensor& dy, const Tensor& indices, Tensor& dx, Into into);
 void pick_forward(const Tensor& x, const Tensor& indices, Tensor& y);
@@ -38,7 +38,7 @@ void concat_columns_backward(const Tensor& dy, int64_t begin, Tensor& dx, Into i
 }  // namespace cpu
 namespace cuda {
 void slice_rows_backward(const Tensor& dy, int64_t begin, Tensor& dx, Into into);
-void concat_rows_forward(const Tensor& first, std::span<const Var> parts, Tensor& y);
+void concat_rows_forward(Tensor& y, std::span<const Var> parts);
 void gather_rows_forward(const Tensor& x, const Tensor& indices, Tensor& y);
 void gather_rows_backward(const Tensor& dy, const Tensor& indices, Tensor& dx, Into into);
 void pick_forward(const Tensor& x, const Tensor& indices, Tensor& y);

@@ -58,14 +58,15 @@ inline float max_lane(Floats v) {
   return most;
 }
 
-// e^x within 2 ulp: x = n ln2 + r, |r| <= ln2 / 2, a degree-6 polynomial for e^r, then the
+// e^x within 2 ulp: x = n ln2 + r, |r| <= ln2 / 2, a degree-7 polynomial for e^r, then the
 // exponent. Under -103.97 it is 0, over 88.72 infinity; NaN stays NaN.
 inline Floats exp(Floats x) {
   const Floats clamped = min(max(x, splat(-104.0f)), splat(89.0f));
   const Floats shifter = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
   const Floats n = (clamped * 1.44269504f + shifter) - shifter;
   const Floats r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f;
-  Floats p = splat(1.3981999e-3f);
+  Floats p = splat(1.9875691e-4f);
+  p = p * r + 1.3981999e-3f;
   p = p * r + 8.3334519e-3f;
   p = p * r + 4.1665796e-2f;
   p = p * r + 1.6666665e-1f;
@@ -80,8 +81,41 @@ inline Floats exp(Floats x) {
   return select(x == x, y, x);
 }
 
-// 1 / (1 + e^-x).
-inline Floats sigmoid(Floats x) { return 1.0f / (1.0f + exp(-x)); }
+// log x within 2 ulp: x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt(2), s = f / (2 + f), and
+// log(1 + f) = 2 atanh s = f - f^2/2 + s (f^2/2 + R), R = s^2 (2/3 + 2/5 s^2 + ...).
+// -inf at 0, NaN below, infinity and NaN stay.
+inline Floats log(Floats x) {
+  const Ints tiny = x < 1.17549435e-38f;  // subnormals get an exponent by a factor of 2^23
+  const Floats scaled = select(tiny, x * 8388608.0f, x);
+  const Ints bits = reinterpret_cast<Ints>(scaled) - 0x3f3504f3;  // sqrt(1/2)
+  const Ints exponent = bits >> 23;
+  const Floats k = __builtin_convertvector(exponent - (tiny & 23), Floats);
+  const Floats f = reinterpret_cast<Floats>((bits & 0x007fffff) + 0x3f3504f3) - 1.0f;
+  const Floats s = f / (2.0f + f), z = s * s;
+  Floats p = splat(0.22222222f);
+  p = p * z + 0.28571429f;
+  p = p * z + 0.4f;
+  p = p * z + 0.66666667f;
+  const Floats half_square = 0.5f * f * f;
+  const Floats low = s * (half_square + p * z) + k * -2.12194440e-4f;
+  const Floats y = k * 0.693359375f + (f - (half_square - low));
+  const Floats not_finite = select(x < 0.0f, splat(__builtin_nanf("")), x);
+  const Floats edge = select(x == 0.0f, splat(-__builtin_inff()), not_finite);
+  return select((x > 0.0f) & (x < __builtin_inff()), y, edge);
+}
+
+inline Floats sqrt(Floats x) {
+  float lanes[kWidth] __attribute__((aligned(64)));
+  store(lanes, x);
+  for (int i = 0; i < kWidth; ++i) lanes[i] = __builtin_sqrtf(lanes[i]);
+  return load(lanes);
+}
+
+// 1 / (1 + e^-x), from e^-|x| so that no tail overflows.
+inline Floats sigmoid(Floats x) {
+  const Floats z = exp(-abs(x));
+  return select(x < 0.0f, z, splat(1.0f)) / (1.0f + z);
+}
 
 // tanh x: odd polynomial under 0.625, 1 - 2 / (e^2x + 1) above.
 inline Floats tanh(Floats x) {
