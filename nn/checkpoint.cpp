@@ -243,7 +243,7 @@ std::optional<int> CheckpointFolder::find_newest(ErrorKind unreadable, Checkpoin
     next_slot_ = 1 - slot;
     return slot;
   }
-  next_slot_ = 1 - newer;
+  next_slot_ = sequences[0] == 0 ? 0 : 1 - newer;
   return std::nullopt;
 }
 
