@@ -6,9 +6,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "tensor/philox.h"
 #include "tensor/thread_pool.h"
-#include "tests/op_cases.h"
+#include "tests/ops/window.h"
 
 namespace enas::test {
 namespace {
@@ -119,17 +118,6 @@ TEST(EmbeddingGradient, FrequentRowHasTheSameBitsForAnyThreads) {
   set_thread_count(before);
 }
 
-template <class F>
-std::string error_of(F&& f, ErrorKind kind) {
-  try {
-    f();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.kind(), kind);
-    return e.what();
-  }
-  return "no error";
-}
-
 TEST(Embedding, RefusesIndicesOutsideTheTable) {
   const Var table = Tensor::zeros({10, 2});
   for (const int32_t bad : {-1, 10}) {
@@ -146,11 +134,11 @@ TEST(Embedding, RefusesIndicesOutsideTheTable) {
 TEST(Embedding, RefusesWhatDoesNotFit) {
   const Var table = Tensor::zeros({10, 2});
   const Tensor at = Tensor::from_indices({1}, {1});
-  EXPECT_EQ(error_of([&] { embedding(Tensor::zeros({10}), at); }, ErrorKind::internal),
+  EXPECT_EQ(error_of([&] { embedding(Tensor::zeros({10}), at); }),
             "embedding: needs a table [V, H], got [10]");
-  EXPECT_EQ(error_of([&] { embedding(table, Tensor::zeros({1})); }, ErrorKind::internal),
+  EXPECT_EQ(error_of([&] { embedding(table, Tensor::zeros({1})); }),
             "embedding: needs i32 indices, got f32");
-  EXPECT_EQ(error_of([&] { embedding(table, at, Tensor::zeros({2})); }, ErrorKind::internal),
+  EXPECT_EQ(error_of([&] { embedding(table, at, Tensor::zeros({2})); }),
             "embedding: row_scale must be f32 [10], got f32 [2]");
   EXPECT_EQ(embedding(table, Tensor::from_indices({}, {0})).shape(), (Shape{0, 2}));
 }

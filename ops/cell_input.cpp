@@ -1,0 +1,90 @@
+#include "ops/cell_input.h"
+
+#include <algorithm>
+
+#include "ops/matmul.h"
+#include "tensor/dispatch.h"
+#include "tensor/thread_pool.h"
+
+namespace enas {
+
+void check_operand(const char* op, const char* name, const Tensor& t, int64_t rows, int64_t columns,
+                   DType dtype) {
+  check(t.defined(), op, name, " has no value");
+  check(t.shape() == Shape{rows, columns} && t.dtype() == dtype, op, name, " must be ", dtype, " [",
+        rows, ", ", columns, "], got ", t.dtype(), " ", t.shape());
+}
+
+void check_mask(const char* op, const char* name, const Tensor& mask, const Tensor& of) {
+  if (mask.defined()) check_operand(op, name, mask, of.size(0), of.size(1), of.dtype());
+}
+
+Tensor cell_input(const Tensor& s, const Tensor& mask) {
+  if (!mask.defined()) return s;
+  Tensor out = empty_like(s);
+  dispatch<cpu::masked_columns, cuda::masked_columns>(s, mask, out, int64_t{0});
+  return out;
+}
+
+Tensor cell_input(const Tensor& x, const Tensor& mask_x, const Tensor& s, const Tensor& mask_s) {
+  Tensor out({x.size(0), x.size(1) + s.size(1)}, x.dtype(), x.device());
+  dispatch<cpu::masked_columns, cuda::masked_columns>(x, mask_x, out, int64_t{0});
+  dispatch<cpu::masked_columns, cuda::masked_columns>(s, mask_s, out, x.size(1));
+  return out;
+}
+
+Tensor cell_product(const Tensor& input, const Tensor& w) {
+  Tensor z({input.size(0), w.size(1)}, input.dtype(), input.device());
+  dispatch<cpu::matmul, cuda::matmul>(input, w, z, Transpose::no, Transpose::no, Into::write);
+  return z;
+}
+
+void cell_input_gradient(const Tensor& dz, const Tensor& w, const Tensor& mask, Tensor& dx,
+                         Into into) {
+  const auto product = [&](Tensor& out, Into how) {
+    dispatch<cpu::matmul, cuda::matmul>(dz, w, out, Transpose::no, Transpose::yes, how);
+  };
+  if (!mask.defined()) return product(dx, into);
+  Tensor unmasked = empty_like(dx);
+  product(unmasked, Into::write);
+  dispatch<cpu::masked_add, cuda::masked_add>(unmasked, mask, dx, into);
+}
+
+namespace {
+constexpr int64_t kGrain = 16384;  // elements a chunk
+}
+
+void cpu::masked_columns(const Tensor& x, const Tensor& mask, Tensor& out, int64_t first) {
+  const int64_t rows = x.size(0), n = x.size(1), stride = out.size(1);
+  visit_real(x.dtype(), "cell input", [&](auto tag) {
+    using T = decltype(tag);
+    const T *in = x.data<T>(), *factor = mask.defined() ? mask.data<T>() : nullptr;
+    T* const to = out.data<T>() + first;
+    parallel_for(rows, kGrain / (n + 1), [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        if (factor == nullptr) {
+          std::copy_n(in + r * n, n, to + r * stride);
+        } else {
+          for (int64_t j = 0; j < n; ++j) to[r * stride + j] = in[r * n + j] * factor[r * n + j];
+        }
+      }
+    });
+  });
+}
+
+void cpu::masked_add(const Tensor& product, const Tensor& mask, Tensor& dx, Into into) {
+  visit_real(dx.dtype(), "cell input", [&](auto tag) {
+    using T = decltype(tag);
+    const T *in = product.data<T>(), *factor = mask.data<T>();
+    T* out = dx.data<T>();
+    parallel_for(dx.numel(), kGrain, [&](int64_t begin, int64_t end) {
+      if (into == Into::add) {
+        for (int64_t i = begin; i < end; ++i) out[i] += in[i] * factor[i];
+      } else {
+        for (int64_t i = begin; i < end; ++i) out[i] = in[i] * factor[i];
+      }
+    });
+  });
+}
+
+}  // namespace enas

@@ -1,0 +1,34 @@
+// What the recurrent cells share around their product: the masked input [x * mask_x, s * mask_s],
+// and its gradient (dz w^T) * mask. Internal to ops/.
+#pragma once
+#include "autograd/tape.h"
+
+namespace enas {
+
+// Refuses what cannot be a cell's operand: `t` must be [rows, columns] of `dtype`.
+void check_operand(const char* op, const char* name, const Tensor& t, int64_t rows, int64_t columns,
+                   DType dtype);
+void check_mask(const char* op, const char* name, const Tensor& mask, const Tensor& of);
+
+// s * mask; s itself where mask is undefined. [B, H].
+Tensor cell_input(const Tensor& s, const Tensor& mask);
+// [x * mask_x, s * mask_s], masks may be undefined: [B, I + H].
+Tensor cell_input(const Tensor& x, const Tensor& mask_x, const Tensor& s, const Tensor& mask_s);
+
+// input [B, K] w [K, N] -> [B, N].
+Tensor cell_product(const Tensor& input, const Tensor& w);
+// dx (+)= (dz [B, N] w^T) * mask, for those rows w [K, N] of the weight that belong to dx [B, K].
+void cell_input_gradient(const Tensor& dz, const Tensor& w, const Tensor& mask, Tensor& dx,
+                         Into into);
+
+namespace cpu {
+// Columns [first, first + K) of out = x [B, K] * mask; mask may be undefined.
+void masked_columns(const Tensor& x, const Tensor& mask, Tensor& out, int64_t first);
+void masked_add(const Tensor& product, const Tensor& mask, Tensor& dx, Into into);
+}  // namespace cpu
+namespace cuda {
+void masked_columns(const Tensor& x, const Tensor& mask, Tensor& out, int64_t first);
+void masked_add(const Tensor& product, const Tensor& mask, Tensor& dx, Into into);
+}  // namespace cuda
+
+}  // namespace enas
