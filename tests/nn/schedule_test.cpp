@@ -1,0 +1,97 @@
+#include "nn/schedule.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+namespace enas {
+namespace {
+
+TEST(Schedule, Constant) {
+  EXPECT_EQ(ConstantRate{20}.at(0), 20);
+  EXPECT_EQ(ConstantRate{20}.at(1e6), 20);
+}
+
+// The recipe of the baseline program: 20, then divided by 1.8 from the fourth epoch on.
+TEST(Schedule, ExponentialStartsAtItsEpoch) {
+  const ExponentialRate rate{.lr = 20, .factor = 1 / 1.8, .from = 4};
+  for (int64_t epoch = 0; epoch < 4; ++epoch) EXPECT_EQ(rate.at(epoch), 20);
+  for (int64_t epoch = 4; epoch < 20; ++epoch) {
+    EXPECT_NEAR(rate.at(epoch), 20 / std::pow(1.8, static_cast<double>(epoch - 3)), 1e-12);
+  }
+}
+
+TEST(Schedule, ExponentialKeepsItsFloor) {
+  const ExponentialRate rate{.lr = 0.25, .factor = 0.95, .from = 13, .floor = 0.0005};
+  EXPECT_NEAR(rate.at(13), 0.2375, 1e-15);
+  EXPECT_EQ(rate.at(1000), 0.0005);
+}
+
+TEST(Schedule, CosineRestartsDouble) {
+  const CosineRate rate{.lr_max = 0.05, .lr_min = 0.0005};
+  std::set<int64_t> restarts;
+  for (int64_t epoch = 1; epoch < 700; ++epoch) {
+    if (rate.period(static_cast<double>(epoch)).begin == epoch) restarts.insert(epoch);
+  }
+  EXPECT_EQ(restarts, (std::set<int64_t>{10, 30, 70, 150, 310, 630}));
+  for (const int64_t epoch : restarts) {
+    EXPECT_DOUBLE_EQ(rate.at(static_cast<double>(epoch)), 0.05);
+    EXPECT_LT(rate.at(static_cast<double>(epoch - 1)), 0.003);
+  }
+}
+
+TEST(Schedule, CosineClosedForm) {
+  const CosineRate rate{.lr_max = 1, .lr_min = 0.2, .first = 8, .multiply = 3};
+  EXPECT_DOUBLE_EQ(rate.at(0), 1);
+  EXPECT_NEAR(rate.at(2), 0.2 + 0.4 * (1 + std::sqrt(0.5)), 1e-14);
+  EXPECT_NEAR(rate.at(4), 0.6, 1e-14);
+  EXPECT_NEAR(rate.at(8 + 6), 0.2 + 0.4 * (1 + std::sqrt(0.5)), 1e-14);  // a quarter of 24
+  EXPECT_NEAR(rate.at(8 + 12.0), 0.6, 1e-14);
+  EXPECT_NEAR(rate.at(7.9999999), 0.2, 1e-12);
+  const CosineRate same{.lr_max = 1, .lr_min = 0, .first = 5, .multiply = 1};
+  EXPECT_DOUBLE_EQ(same.at(1005), 1);
+  EXPECT_THROW((CosineRate{.lr_max = 1, .lr_min = 0, .first = 0}.at(1)), Error);
+}
+
+TEST(Schedule, PlateauDividesWhereTheLossDoesNotImprove) {
+  Plateau rate{.lr = 20, .divide = 4};
+  const double losses[] = {5, 4, 4.5, 3.9, 3.9, NAN, 3};
+  const double expected[] = {20, 20, 5, 5, 1.25, 0.3125, 0.3125};
+  for (size_t i = 0; i < 7; ++i) {
+    rate.observe(losses[i]);
+    EXPECT_EQ(rate.at(static_cast<double>(i)), expected[i]) << i;
+  }
+  EXPECT_EQ(rate.best, 3);
+}
+
+TEST(Schedule, PlateauLeastImprovementIsRelative) {
+  Plateau rate{.lr = 1, .divide = 2, .least = 0.1};
+  rate.observe(100);
+  rate.observe(91);  // better, not by a tenth
+  EXPECT_EQ(rate.lr, 0.5);
+  EXPECT_EQ(rate.best, 91);
+  rate.observe(80);
+  EXPECT_EQ(rate.lr, 0.5);
+}
+
+TEST(Schedule, NewBobKeepsDividing) {
+  Plateau rate{.lr = 8, .divide = 2, .keep_dividing = true};
+  for (const double loss : {5.0, 4.0, 4.0, 3.0, 2.0}) rate.observe(loss);
+  EXPECT_EQ(rate.lr, 1);
+}
+
+TEST(Schedule, PlateauStateContinues) {
+  Plateau whole{.lr = 8, .divide = 3, .keep_dividing = true}, resumed = whole;
+  for (const double loss : {5.0, 4.0, 4.1}) whole.observe(loss);
+  resumed.load_state(whole.state());
+  whole.observe(3);
+  resumed.observe(3);
+  EXPECT_EQ(resumed.lr, whole.lr);
+  EXPECT_EQ(resumed.best, 3);
+  EXPECT_NEAR(resumed.lr, 8.0 / 9, 1e-15);
+  EXPECT_THROW(resumed.load_state(Tensor::zeros({3})), Error);
+}
+
+}  // namespace
+}  // namespace enas
