@@ -29,8 +29,8 @@ bool cpu_has(Isa isa) {
 #endif
 }
 
-// An unknown or unavailable ENAS_ISA is refused by check_environment(), not here: nothing may throw
-// before main.
+// An unknown or unavailable ENAS_ISA is refused by check_isa_environment(), not here: nothing may
+// throw before main.
 int choose() {
   const char* wanted = std::getenv("ENAS_ISA");
   for (const Isa isa : {Isa::avx512, Isa::avx2, Isa::generic}) {
@@ -56,6 +56,17 @@ std::vector<Isa> available_isas() {
     if (cpu_has(isa)) isas.push_back(isa);
   }
   return isas;
+}
+
+void check_isa_environment() {
+  const char* wanted = std::getenv("ENAS_ISA");
+  if (wanted == nullptr) return;
+  for (const Isa isa : available_isas()) {
+    if (name_of(isa) == wanted) return;
+  }
+  fail(ErrorKind::usage, "ENAS_ISA", "\"", wanted,
+       "\" is unknown or not on this CPU, whose best is ", name_of(available_isas().back()),
+       "; use generic, avx2 or avx512");
 }
 
 std::string_view name_of(Isa isa) {

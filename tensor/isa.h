@@ -14,6 +14,8 @@ enum class Isa { generic, avx2, avx512 };
 Isa isa();                 // chosen once at start: the best that this CPU has, or ENAS_ISA
 void set_isa(Isa wanted);  // for tests; refuses what the CPU lacks
 std::vector<Isa> available_isas();
+// Refuses (usage) an ENAS_ISA that is unknown or that this CPU lacks; programs call it at start.
+void check_isa_environment();
 std::string_view name_of(Isa isa);
 
 namespace detail {

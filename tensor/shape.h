@@ -25,14 +25,13 @@ class Shape {
   int rank() const { return rank_; }
   // Axis -1 is the last one.
   int64_t operator[](int axis) const { return extents_[static_cast<size_t>(at(axis))]; }
-  void set(int axis, int64_t extent) { extents_[static_cast<size_t>(at(axis))] = extent; }
-  int64_t numel() const {
-    int64_t n = 1;
-    for (int i = 0; i < rank_; ++i) n *= extents_[static_cast<size_t>(i)];
-    return n;
+  void set(int axis, int64_t extent) {
+    check(extent >= 0, "shape", "extent must not be negative, got ", extent);
+    extents_[static_cast<size_t>(at(axis))] = extent;
   }
+  int64_t numel() const { return product(rank_); }
   // All axes but the last as one: the number of rows of a row-wise op.
-  int64_t rows() const { return rank_ == 0 || (*this)[-1] == 0 ? 1 : numel() / (*this)[-1]; }
+  int64_t rows() const { return product(rank_ - 1); }
   bool operator==(const Shape& other) const {
     if (rank_ != other.rank_) return false;
     for (int i = 0; i < rank_; ++i) {
@@ -47,6 +46,14 @@ class Shape {
   }
 
  private:
+  int64_t product(int axes) const {  // of the first ones
+    int64_t n = 1;
+    bool overflow = false;
+    for (int i = 0; i < axes; ++i)
+      overflow |= __builtin_mul_overflow(n, extents_[static_cast<size_t>(i)], &n);
+    check(!overflow, "shape", "more than 2^63 elements in ", *this);
+    return n;
+  }
   int at(int axis) const {
     const int i = axis < 0 ? axis + rank_ : axis;
     check(i >= 0 && i < rank_, "shape", "axis ", axis, " of a shape of rank ", rank_);

@@ -3,7 +3,6 @@
 #include <sys/mman.h>
 
 #include <bit>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <thread>
@@ -31,6 +30,27 @@ constexpr size_t kPage = 4096;
 constexpr size_t kRefill = size_t{64} << 10;  // a small class takes this much of a slab at once
 
 size_t round_up(size_t bytes, size_t step) { return (bytes + step - 1) / step * step; }
+
+char* map(char* wish, size_t bytes) {
+  void* place = mmap(wish, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return place == MAP_FAILED ? nullptr : static_cast<char*>(place);
+}
+
+// Aligned to kSlab and, where the system grants it, right under `above`, so that free ranges of
+// neighbouring slabs coalesce. nullptr where the system has no more.
+char* map_slab(char* above, size_t bytes) {
+  constexpr size_t kSlab = MemoryPool::kSlab;
+  char* slab = map(above == nullptr ? nullptr : above - bytes, bytes);
+  const auto astray = [&] { return reinterpret_cast<uintptr_t>(slab) % kSlab; };
+  if (slab == nullptr || astray() == 0) return slab;
+  munmap(slab, bytes);
+  slab = map(nullptr, bytes + kSlab);  // somewhere in it lies an aligned one
+  if (slab == nullptr) return nullptr;
+  const size_t skip = kSlab - astray();
+  munmap(slab, skip);
+  if (skip < kSlab) munmap(slab + skip + bytes, kSlab - skip);
+  return slab + skip;
+}
 }  // namespace
 
 // 64, 128, 192, 256, then four steps an octave: at most 25 % is wasted.
@@ -48,12 +68,12 @@ size_t MemoryPool::class_index(size_t size) {
 }
 
 MemoryPool::~MemoryPool() {
-  for (const auto& [slab, bytes] : slabs_) std::free(slab);
+  for (const auto& [slab, bytes] : slabs_) munmap(slab, bytes);
 }
 
 char* MemoryPool::new_slab(size_t bytes) {
   bytes = round_up(bytes, kSlab);
-  char* slab = static_cast<char*>(std::aligned_alloc(kSlab, bytes));
+  char* slab = map_slab(slabs_.empty() ? nullptr : slabs_.back().first, bytes);
   if (slab == nullptr) {
     fail(ErrorKind::memory, "memory pool", "the system refused ", bytes >> 20, " MiB beside ",
          stats_.slab_bytes >> 20, " MiB in use; try a smaller --batch or --hidden");
@@ -66,7 +86,7 @@ char* MemoryPool::new_slab(size_t bytes) {
 }
 
 void MemoryPool::refill(size_t index, size_t size) {
-  const size_t want = size >= kRefill ? size : kRefill / size * size;
+  const size_t want = kRefill / size * size;
   if (carve_left_ < size) {
     carve_ = new_slab(kSlab);
     carve_left_ = kSlab;

@@ -101,15 +101,15 @@ Tensor Tensor::from_indices(const std::vector<int32_t>& values, const Shape& sha
 }
 
 Tensor Tensor::reshape(const Shape& shape) const {
-  check(shape.numel() == numel(), "reshape", "cannot view ", shape_, " as ", shape);
+  check(defined() && shape.numel() == numel(), "reshape", "cannot view ", shape_, " as ", shape);
   Tensor t = *this;
   t.shape_ = shape;
   return t;
 }
 
 Tensor Tensor::slice(int64_t begin, int64_t end) const {
-  check(rank() >= 1 && begin >= 0 && begin <= end && end <= size(0), "slice", "rows ", begin,
-        " to ", end, " of ", shape_);
+  check(defined() && rank() >= 1 && begin >= 0 && begin <= end && end <= size(0), "slice", "rows ",
+        begin, " to ", end, " of ", shape_);
   Tensor t = *this;
   t.shape_.set(0, end - begin);
   const size_t row = size(0) ? bytes() / static_cast<size_t>(size(0)) : 0;
@@ -118,6 +118,7 @@ Tensor Tensor::slice(int64_t begin, int64_t end) const {
 }
 
 Tensor Tensor::clone() const {
+  check(defined(), "clone", "of no tensor");
   Tensor t = empty_like(*this);
   t.copy_from(*this);
   return t;
@@ -129,13 +130,14 @@ Tensor Tensor::to(DType dtype) const {
 }
 
 void Tensor::copy_from(const Tensor& source) {
-  check(source.shape_ == shape_ && source.dtype_ == dtype_, "copy", "into ", dtype_, " ", shape_,
-        " from ", source.dtype_, " ", source.shape_);
+  check(defined() && source.defined() && source.shape_ == shape_ && source.dtype_ == dtype_, "copy",
+        "into ", dtype_, " ", shape_, " from ", source.dtype_, " ", source.shape_);
   std::memcpy(data_, source.data_, bytes());
 }
 
 void Tensor::fill(double value) {
-  if (value == 0) {
+  check(defined(), "fill", "of no tensor");
+  if (value == 0 && !std::signbit(value)) {
     std::memset(data_, 0, bytes());
     return;
   }

@@ -26,6 +26,13 @@ inline void relax() {
 }
 
 thread_local bool inside_region = false;
+struct InsideRegion {
+  InsideRegion() : before(std::exchange(inside_region, true)) {}
+  InsideRegion(const InsideRegion&) = delete;
+  InsideRegion& operator=(const InsideRegion&) = delete;
+  ~InsideRegion() { inside_region = before; }
+  const bool before;
+};
 
 // One word carries (generation | next chunk | chunks): a claim with a stale generation fails
 // instead of taking a chunk of the next region. Idle workers spin for about a millisecond, then
@@ -74,7 +81,7 @@ class ThreadPool {
     return -1;
   }
   void work() {
-    inside_region = true;
+    const InsideRegion inside;
     for (int chunk = claim(); chunk >= 0; chunk = claim()) {
       try {
         function_.load(std::memory_order_relaxed)(context_.load(std::memory_order_relaxed), chunk);
@@ -84,7 +91,6 @@ class ThreadPool {
       }
       left_.fetch_sub(1, std::memory_order_acq_rel);
     }
-    inside_region = false;
   }
   void worker() {
     int spins = 0;
@@ -134,6 +140,9 @@ int cgroup_cpus() {
   return cpus;
 }
 
+// Held while a region runs on the pool: that of a second caller (a loader's thread) runs inline.
+std::mutex region_mutex;
+
 std::unique_ptr<ThreadPool>& pool() {
   static std::unique_ptr<ThreadPool> instance = std::make_unique<ThreadPool>(usable_cpus());
   return instance;
@@ -155,13 +164,16 @@ void set_thread_count(int threads) {
   check(threads >= 0 && threads <= 256, "thread pool", "threads must be 0 to 256, got ", threads);
   check(!inside_region, "thread pool",
         "cannot change the number of threads inside a parallel region");
+  const std::lock_guard lock(region_mutex);
   const int wanted = threads == 0 ? usable_cpus() : threads;
   if (wanted != pool()->threads()) pool() = std::make_unique<ThreadPool>(wanted);
 }
 
 void detail::run_chunks(int chunks, ChunkFunction function, void* context) {
   check(chunks >= 0 && chunks <= 0xffff, "thread pool", "chunks must be 0 to 65535, got ", chunks);
-  if (inside_region || chunks <= 1 || pool()->threads() == 1) {
+  std::unique_lock lock(region_mutex, std::defer_lock);
+  if (inside_region || chunks <= 1 || !lock.try_lock() || pool()->threads() == 1) {
+    const InsideRegion inside;
     for (int chunk = 0; chunk < chunks; ++chunk) function(context, chunk);
     return;
   }
