@@ -1,6 +1,5 @@
 // Checkpoints on a failing disk: every call of save and load failing (k = 1, 2, ... until it
 // passes), with each error, leaves the old or the new checkpoint and throws the documented kind.
-#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -42,7 +41,7 @@ class FailingFiles : public QuickFiles {
     return failing ? -1 : result;
   }
   int rename(const char* from, const char* to) override {
-    return fails() ? -1 : FileSystem::rename(from, to);
+    return fails() ? -1 : QuickFiles::rename(from, to);
   }
   int unlink(const char* path) override { return fails() ? -1 : FileSystem::unlink(path); }
   int mkdir(const char* path, mode_t mode) override {

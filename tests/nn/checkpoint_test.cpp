@@ -97,7 +97,7 @@ TEST(Checkpoint, EveryFlippedBitIsFoundAndTheOtherFileUsed) {
   TwoSteps two;
   const SafetensorsHeader header = parse_safetensors_header(two.bytes, "b");
   const Random random;
-  for (uint64_t i = 0; i < 450; ++i) {
+  for (uint64_t i = 0; i < 1000; ++i) {
     // A third each: anywhere, the data, the header's checksum and format.
     uint64_t at = random.below(static_cast<uint32_t>(two.bytes.size()), 2 * i);
     if (i % 3 == 1) at = header.bytes + at % (two.bytes.size() - header.bytes);
