@@ -38,9 +38,12 @@ endfunction()
 
 function(enas_isa_objects name isa flags sources)
   add_library(enas_${name}_${isa} OBJECT ${sources})
-  target_link_libraries(enas_${name}_${isa} PRIVATE enas_options)
+  # A library's options follow those of the libraries before it; set on the objects themselves they would stand before
+  # the baseline's -march, and the last -march counts.
+  add_library(enas_${name}_${isa}_flags INTERFACE)
+  target_compile_options(enas_${name}_${isa}_flags INTERFACE ${flags} -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast -fno-stack-protector)
+  target_link_libraries(enas_${name}_${isa} PRIVATE enas_options enas_${name}_${isa}_flags)
   target_compile_definitions(enas_${name}_${isa} PRIVATE ENAS_ISA_NAMESPACE=${isa} ENAS_${isa}=1)
-  target_compile_options(enas_${name}_${isa} PRIVATE ${flags} -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast -fno-stack-protector)
   target_sources(enas_${name} PRIVATE $<TARGET_OBJECTS:enas_${name}_${isa}>)
 endfunction()
 
