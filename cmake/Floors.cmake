@@ -47,12 +47,11 @@ function(enas_isa_objects name isa flags sources)
   target_sources(enas_${name} PRIVATE $<TARGET_OBJECTS:enas_${name}_${isa}>)
 endfunction()
 
-# An application of apps/, put beside the build directory's root.
+# An application: apps/NAME.cpp and its libraries, in the build directory's root.
 function(enas_app name)
-  if(EXISTS ${CMAKE_SOURCE_DIR}/apps/${name}.cpp)
-    add_executable(${name} ${CMAKE_SOURCE_DIR}/apps/${name}.cpp)
-    target_link_libraries(${name} PRIVATE enas_run)
-  endif()
+  cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
+  add_executable(${name} ${CMAKE_SOURCE_DIR}/apps/${name}.cpp)
+  target_link_libraries(${name} PRIVATE ${arg_LINK})
 endfunction()
 
 # enas_test(NAME LINK library...): tests/NAME/*.cpp as one binary, its cases registered one by one.

@@ -111,9 +111,10 @@ void check_operands(const Registry& registry, const CommandSpec& command,
        registry.program(), " ", command.name, " --help");
 }
 
-void apply_preset(const Registry& registry, const std::string& name, Settings& settings) {
-  const Preset* preset = registry.find_preset(name);
-  check(preset != nullptr, "command line", "preset ", name, " is a choice without a table");
+void apply_preset(const Registry& registry, const std::string& name, const std::string& command,
+                  Settings& settings) {
+  const Preset* preset = registry.find_preset(name, command);
+  if (preset == nullptr) return;  // it has nothing to say about this command
   for (const auto& [key, value] : preset->values) {
     if (!settings.known(key)) continue;
     settings.set(key, value, Origin::preset, "preset " + name, "preset " + name + ": " + key);
@@ -140,7 +141,7 @@ Settings resolve(const Registry& registry, const std::string& command, const Con
   const std::string where = registry.program() + " " + command;
   Settings settings(registry, command);
   const std::string preset = preset_name(settings, config, given, where);
-  if (!preset.empty()) apply_preset(registry, preset, settings);
+  if (!preset.empty()) apply_preset(registry, preset, command, settings);
   for (const ConfigEntry& entry : config) {
     if (!settings.known(entry.name)) continue;
     settings.set(entry.name, entry.text, Origin::config, "config " + entry.where,

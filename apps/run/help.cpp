@@ -94,6 +94,7 @@ std::string option_help(const OptionSpec& spec) {
 std::string preset_help(const Registry& registry, std::string_view command) {
   std::string text;
   for (const Preset& preset : registry.presets()) {
+    if (registry.find_preset(preset.name, command) != &preset) continue;
     std::string values;
     for (const auto& [key, value] : preset.values) {
       if (registry.find(key, command)) values += " --" + key + " " + value;

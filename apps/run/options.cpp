@@ -34,7 +34,8 @@ void Registry::add(OptionSpec spec) {
   options_.push_back(std::move(spec));
 }
 
-void Registry::add_preset(std::string name, std::string help, PresetValues values) {
+void Registry::add_preset(std::string name, std::string help, PresetValues values,
+                          std::vector<std::string> commands) {
   for (const auto& [key, value] : values) {
     const std::string where = "registry: preset " + name + ": " + key;
     bool known = false;
@@ -46,9 +47,11 @@ void Registry::add_preset(std::string name, std::string help, PresetValues value
     check(known, where, "no option of that name");
   }
   for (OptionSpec& option : options_) {
-    if (option.name == "preset") option.choices.push_back(name);
+    const bool listed =
+        std::find(option.choices.begin(), option.choices.end(), name) != option.choices.end();
+    if (option.name == "preset" && !listed) option.choices.push_back(name);
   }
-  presets_.push_back({std::move(name), std::move(help), std::move(values)});
+  presets_.push_back({std::move(name), std::move(help), std::move(values), std::move(commands)});
 }
 
 void Registry::set_default(std::string_view name, std::string value) {
@@ -76,9 +79,11 @@ const CommandSpec* Registry::find_command(std::string_view name) const {
   return nullptr;
 }
 
-const Preset* Registry::find_preset(std::string_view name) const {
+const Preset* Registry::find_preset(std::string_view name, std::string_view command) const {
   for (const Preset& preset : presets_) {
-    if (preset.name == name) return &preset;
+    const bool meant = preset.commands.empty() || std::find(preset.commands.begin(), preset.commands.end(),
+                                                            command) != preset.commands.end();
+    if (preset.name == name && meant) return &preset;
   }
   return nullptr;
 }

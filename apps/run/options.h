@@ -50,6 +50,7 @@ struct Preset {
   std::string name = {};
   std::string help = {};
   PresetValues values = {};
+  std::vector<std::string> commands = {};  // empty: every command
 };
 
 class Registry {
@@ -61,14 +62,15 @@ class Registry {
   // The same name may be added twice for disjoint commands. A bad default or a clash is `internal`.
   void add(OptionSpec spec);
   // After the options that it names; its name becomes a choice of --preset. Unknown names are
-  // `internal`.
-  void add_preset(std::string name, std::string help, PresetValues values);
+  // `internal`. The same name may be added for several disjoint lists of commands.
+  void add_preset(std::string name, std::string help, PresetValues values,
+                  std::vector<std::string> commands = {});
   // Gives an option another default, as an app does to a common one.
   void set_default(std::string_view name, std::string value);
 
   const OptionSpec* find(std::string_view name, std::string_view command) const;  // null: unknown
   const CommandSpec* find_command(std::string_view name) const;
-  const Preset* find_preset(std::string_view name) const;
+  const Preset* find_preset(std::string_view name, std::string_view command) const;
   std::vector<const OptionSpec*> options_of(std::string_view command) const;  // as added
   std::vector<std::string> commands_with(
       std::string_view option_name) const;  // that know the option

@@ -1,0 +1,9 @@
+// enas_ptb: searches recurrent cells on text, derives the best, trains it from scratch and evaluates it.
+#include "apps/ptb/commands.h"
+#include "apps/run/guard.h"
+#include "apps/run/signals.h"
+
+int main(int argc, char** argv) {
+  enas::install_signal_handlers();
+  return enas::run_guarded("enas_ptb", [&] { return enas::enas_ptb(argc, argv); });
+}

@@ -1,0 +1,112 @@
+#include "apps/ptb/architecture_file.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "apps/run/json_text.h"
+#include "data/file.h"
+
+namespace enas {
+namespace {
+constexpr uint64_t kMaxFile = uint64_t{1} << 20;
+}
+
+CellCost cost_of(const RnnSpace& space, const RnnChildOptions& options) {
+  const int64_t h = options.hidden, width = options.cell == CellKind::highway ? 2 * h : h;
+  const int64_t all = options.vocabulary * h + 2 * h * width + space.nodes() * h * width;
+  return {all, all};  // each weight is used once a token, the table by the decoder
+}
+
+int64_t shared_parameters(const RnnSpace& space, const RnnChildOptions& options) {
+  const int64_t h = options.hidden, width = options.cell == CellKind::highway ? 2 * h : h;
+  const int64_t edges = int64_t{space.nodes()} * (space.nodes() + 1) / 2;
+  const int64_t kinds = options.share == Share::edge_op ? kActivations : 1;
+  return options.vocabulary * h + 2 * h * width + edges * kinds * h * width;
+}
+
+std::string architecture_json(const RnnSpace& space, const Candidate& candidate, int rank,
+                              const CellCost& cost) {
+  JsonLine line;
+  line.add("rank", rank).add("arch", space.to_string(candidate.arch)).add("score", candidate.score);
+  line.add("metric", "valid_ppl")
+      .add("source", candidate.from_controller ? "controller" : "random");
+  line.add("params", cost.params)
+      .add("macs", cost.macs)
+      .add("space", "rnn")
+      .add("nodes", space.nodes());
+  line.add("words", space.to_words(candidate.arch));
+  return line.text();
+}
+
+void write_architectures(const std::string& folder, const RnnSpace& space,
+                         std::span<const Candidate> ranked, int64_t top, const CellCost& cost) {
+  make_directory(folder);
+  std::string list;
+  int64_t kept[2] = {0, 0};
+  for (size_t i = 0; i < ranked.size(); ++i) {
+    const Candidate& candidate = ranked[i];
+    const std::string json = architecture_json(space, candidate, static_cast<int>(i) + 1, cost);
+    int64_t& of_group = kept[candidate.from_controller ? 0 : 1];
+    if (++of_group > top) continue;
+    list += (list.empty() ? "[\n  " : ",\n  ") + json;
+    if (of_group > 1) continue;
+    const std::string name = candidate.from_controller ? "/best" : "/best-random";
+    write_file_atomic(folder + name + ".json", json + "\n");
+    if (!candidate.from_controller) continue;
+    const Drawing drawing = draw_cell(space, candidate.arch);
+    write_file_atomic(folder + name + ".txt", space.to_string(candidate.arch) + "\n");
+    write_file_atomic(folder + name + ".svg", to_svg(drawing));
+    write_file_atomic(folder + name + ".dot", to_dot(drawing));
+  }
+  write_file_atomic(folder + "/top.json", list.empty() ? "[]\n" : list + "\n]\n");
+}
+
+std::string architecture_text(const std::string& argument) {
+  if (argument == "published") return RnnSpace::published();
+  if (!exists(argument)) {
+    check(argument.find_first_not_of("0123456789 \t") == std::string::npos, ErrorKind::usage,
+          "--arch", "'", argument, "' is neither a file nor a list of integers nor `published`");
+    return argument;
+  }
+  const std::string text = read_file(argument, kMaxFile, real_files(), ErrorKind::usage);
+  if (text.find_first_not_of(" \t\r\n") == std::string::npos ||
+      text[text.find_first_not_of(" \t\r\n")] != '{')
+    return text;
+  const auto json = nlohmann::json::parse(text, nullptr, false);
+  check(!json.is_discarded() && json.contains("arch") && json["arch"].is_string(), ErrorKind::usage,
+        argument, "is not JSON with a text under \"arch\", as arch/best.json has it");
+  return json["arch"].get<std::string>();
+}
+
+Drawing draw_cell(const RnnSpace& space, const Architecture& arch, bool with_space) {
+  const RnnCell cell = space.decode(arch);
+  const auto id = [](int node) { return "n" + std::to_string(node); };
+  const auto loose = [&](int node) {
+    return std::find(cell.loose_ends.begin(), cell.loose_ends.end(), node) != cell.loose_ends.end();
+  };
+  Drawing drawing;
+  drawing.title = "Recurrent cell, " + std::to_string(space.nodes()) + " nodes after node 0";
+  drawing.subtitle = space.to_string(arch);
+  drawing.nodes.push_back({"x", "x_t", NodeKind::input, "", ""});
+  drawing.nodes.push_back({"h", "h_{t-1}", NodeKind::input, "", ""});
+  drawing.nodes.push_back(
+      {id(0), "tanh", loose(0) ? NodeKind::loose : NodeKind::node, "0", "tanh"});
+  drawing.edges.push_back({"x", id(0), "", false});
+  drawing.edges.push_back({"h", id(0), "", false});
+  for (int node = 1; node <= space.nodes(); ++node) {
+    const RnnCell::Node& chosen = cell.nodes[static_cast<size_t>(node) - 1];
+    const std::string f(name_of(chosen.activation));
+    drawing.nodes.push_back(
+        {id(node), f, loose(node) ? NodeKind::loose : NodeKind::node, std::to_string(node), f});
+    for (int from = 0; with_space && from < node; ++from) {
+      if (from != chosen.previous) drawing.edges.push_back({id(from), id(node), "", true});
+    }
+    drawing.edges.push_back({id(chosen.previous), id(node), "", false});
+  }
+  drawing.nodes.push_back(
+      {"out", "h_t", NodeKind::output, cell.loose_ends.size() > 1 ? "mean" : "", ""});
+  for (const int end : cell.loose_ends) drawing.edges.push_back({id(end), "out", "", false});
+  return drawing;
+}
+
+}  // namespace enas

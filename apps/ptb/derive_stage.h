@@ -1,0 +1,42 @@
+// Derive: scores controller samples and uniform ones with the shared weights, resumable between any
+// two (nas/derive.h).
+#pragma once
+#include "apps/ptb/options.h"
+#include "apps/run/session.h"
+#include "data/text.h"
+#include "nas/derive.h"
+
+namespace enas {
+
+struct DeriveOptions {
+  int64_t samples = 100, top = 10;
+  int64_t batches = 0;  // validation windows; 0: all
+};
+
+class DeriveStage {
+ public:
+  // `search`: the options of the search whose shared.safetensors the run directory holds.
+  DeriveStage(Session& session, const PtbOptions& search, const DeriveOptions& options,
+              const Corpus& corpus);
+  // True: RUN/arch/ is written. False: a signal came; a checkpoint was saved.
+  bool run(const Checkpoint* from, double budget_share);
+  // Options of an interrupted derive.
+  static DeriveOptions options_in(const Checkpoint& checkpoint);
+
+ private:
+  void save(bool must);
+  void score(size_t i);
+  void report(const std::vector<Candidate>& ranked);
+
+  Session& session_;
+  const PtbOptions& search_;
+  DeriveOptions options_;
+  const Corpus& corpus_;
+  RnnChild child_;
+  RnnTask task_;
+  Controller controller_;
+  std::vector<Candidate> candidates_;
+  size_t scored_ = 0;
+};
+
+}  // namespace enas

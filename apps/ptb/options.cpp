@@ -1,0 +1,384 @@
+#include "apps/ptb/options.h"
+
+#include <functional>
+
+namespace enas {
+namespace {
+
+using K = OptionKind;
+using Commands = std::vector<std::string>;
+
+// Adds a spec under its own name, and for `run` under PREFIX-name where train's options are meant.
+void add_train(Registry& registry, OptionSpec spec) {
+  spec.commands = {"train"};
+  registry.add(spec);
+  spec.commands = {"run"};
+  spec.name = "train-" + spec.name;
+  registry.add(spec);
+}
+void add_search(Registry& registry, OptionSpec spec) {
+  spec.commands = {"run", "search"};
+  registry.add(std::move(spec));
+}
+
+OptionSpec integer(std::string name, std::string value, double low, double high, std::string help,
+                   std::string source, std::string group, std::string unit = "") {
+  return {.name = std::move(name),
+          .kind = K::integer,
+          .default_value = std::move(value),
+          .unit = std::move(unit),
+          .minimum = low,
+          .maximum = high,
+          .help = std::move(help),
+          .source = std::move(source),
+          .group = std::move(group)};
+}
+OptionSpec real(std::string name, std::string value, double low, double high, std::string help,
+                std::string source, std::string group) {
+  return {.name = std::move(name),
+          .kind = K::real,
+          .default_value = std::move(value),
+          .minimum = low,
+          .maximum = high,
+          .help = std::move(help),
+          .source = std::move(source),
+          .group = std::move(group)};
+}
+OptionSpec flag(std::string name, std::string help, std::string source, std::string group) {
+  return {.name = std::move(name),
+          .kind = K::flag,
+          .help = std::move(help),
+          .source = std::move(source),
+          .group = std::move(group)};
+}
+OptionSpec choice(std::string name, std::string value, Commands choices, std::string help,
+                  std::string source, std::string group) {
+  return {.name = std::move(name),
+          .kind = K::choice,
+          .default_value = std::move(value),
+          .choices = std::move(choices),
+          .help = std::move(help),
+          .source = std::move(source),
+          .group = std::move(group)};
+}
+
+using Add = std::function<void(OptionSpec)>;
+
+// What a child needs in search and in final training, with each phase's own defaults.
+struct ChildDefaults {
+  std::string group, hidden, batch, bptt, word, embedding, input, recurrent, output, slowness,
+      activation, decay;
+  std::string source;
+};
+void add_child_options(const Add& add, const ChildDefaults& d) {
+  add(integer("hidden", d.hidden, 1, 8192, "size of state and embedding", d.source, d.group,
+              "units"));
+  add(integer("batch", d.batch, 1, 4096, "streams of text", d.source, d.group, "streams"));
+  add(integer("bptt", d.bptt, 1, 512, "time steps a window", d.source, d.group, "steps"));
+  add(real("dropout-word", d.word, 0, 0.99, "drop rate of whole words", d.source, d.group));
+  add(real("dropout-embedding", d.embedding, 0, 0.99, "drop rate of the embedding", d.source,
+           d.group));
+  add(real("dropout-input", d.input, 0, 0.99, "drop rate of the cell's input", d.source, d.group));
+  add(real("dropout-recurrent", d.recurrent, 0, 0.99, "drop rate of the state inside the cell",
+           d.source, d.group));
+  add(real("dropout-output", d.output, 0, 0.99, "drop rate before the decoder", d.source, d.group));
+  add(real("slowness", d.slowness, 0, 1e3, "weight of mean (s_t - s_t-1)^2 in the loss", d.source,
+           d.group));
+  add(real("activation-penalty", d.activation, 0, 1e3, "weight of mean s_t^2 in the loss", d.source,
+           d.group));
+  add(real("weight-decay", d.decay, 0, 1, "gradient of decay, times the weight", d.source,
+           d.group));
+  add(flag("variable-bptt", "draw each window's length (ENAS.md 1.3)", d.source, d.group));
+}
+
+void add_method_options(Registry& registry) {
+  const Commands sized = {"run", "search", "arch"};
+  OptionSpec nodes = integer("nodes", "9", 1, RnnSpace::kMostNodes, "computed nodes after node 0",
+                             "ENAS.md 1.3", "method");
+  nodes.commands = sized;
+  registry.add(nodes);
+  OptionSpec share =
+      choice("share", "edge-op", {"edge-op", "edge"},
+             "one matrix an (edge, activation), or one an edge", "ENAS.md 1.2", "method");
+  OptionSpec cell = choice("cell", "highway", {"highway", "plain"},
+                           "gated nodes, or the paper's plain ones", "ENAS.md 1.2", "method");
+  for (OptionSpec* spec : {&share, &cell}) {
+    spec->commands = {"run", "search", "train", "arch"};
+    registry.add(*spec);
+  }
+  OptionSpec hidden = integer("hidden", "200", 1, 8192, "size of state and embedding, for cost",
+                              "ENAS.md 1.3", "method", "units");
+  OptionSpec vocabulary = integer("vocabulary", "10000", 1, 1 << 24, "words, for cost",
+                                  "ENAS.md 1.1", "method", "words");
+  for (OptionSpec* spec : {&hidden, &vocabulary}) {
+    spec->commands = {"arch"};
+    registry.add(*spec);
+  }
+}
+
+void add_search_options(Registry& registry) {
+  const Add add = [&](OptionSpec spec) { add_search(registry, std::move(spec)); };
+  const std::string shared = "shared weights", policy = "controller", source = "ENAS.md 1.3";
+  add_child_options(add, {shared, "200", "128", "35", "0.1", "0.2", "0.75", "0.25", "0.75", "1",
+                          "0", "1.6e-6", source});
+  add(integer("epochs", "600", 1, 100000,
+              "search epochs: a shared phase and a controller phase each", source, "length",
+              "epochs"));
+  add(integer("reward-batch", "128", 1, 4096, "streams of validation text", source, policy,
+              "streams"));
+  add(real("shared-lr", "20", 0, 1e3, "SGD rate, times window length / bptt", source, shared));
+  add(real("shared-clip", "0.1", 0, 1e6, "bound of the gradient norm; 0: off", source, shared));
+  add(real("shared-init", "0.04", 0, 1, "weights start uniform in +-this", source, shared));
+  add(integer("shared-samples", "1", 1, 64, "architectures a shared step (M)", "ENAS.md 4",
+              shared));
+  add(flag("dense", "decay and move all shared weights each step", "ENAS.md 4", shared));
+  add(integer("controller-hidden", "64", 1, 1024, "LSTM size", source, policy, "units"));
+  add(real("controller-init", "0.01", 0, 1, "weights start uniform in +-this", source, policy));
+  add(real("controller-lr", "5e-5", 0, 10, "Adam rate", source, policy));
+  add(integer("controller-steps", "25", 0, 1000000, "policy updates a phase", source, policy,
+              "updates"));
+  add(integer("controller-samples", "10", 1, 1000, "architectures averaged an update", source,
+              policy));
+  add(real("controller-temperature", "5", 1e-3, 1e3, "logits are divided by it", source, policy));
+  add(real("controller-tanh", "2.25", 0, 100, "then bounded to this times tanh; 0: not bounded",
+           source, policy));
+  add(real("controller-distance-bias", "0.16666666666666666", 0, 100,
+           "of an input's logit: this times the squared distance is subtracted", source, policy));
+  add(real("entropy-weight", "1e-5", 0, 1e3, "weight of the policy's entropy in the reward", source,
+           policy));
+  add(real("baseline-decay", "0.999", 0, 1, "of the reward's moving average", source, policy));
+  add(real("reward-scale", "80", 1e-6, 1e6, "reward = this / validation perplexity", source,
+           policy));
+}
+
+void add_train_options(Registry& registry) {
+  const Add add = [&](OptionSpec spec) { add_train(registry, std::move(spec)); };
+  const std::string group = "final training", source = "ENAS.md 1.4";
+  add_child_options(add, {group, "850", "64", "35", "0.15", "0.2", "0.75", "0.25", "0.75", "0", "0",
+                          "1.6e-6", source});
+  add(integer("epochs", "483", 1, 100000, "training epochs", source, group, "epochs"));
+  add(integer("valid-batch", "64", 1, 4096, "streams of validation text after each epoch", source,
+              group, "streams"));
+  add(real("lr", "20", 0, 1e3, "SGD rate", source, group));
+  add(real("lr-decay", "1", 1, 1e3, "the rate is divided by it each epoch from --lr-decay-from on",
+           source, group));
+  add(integer("lr-decay-from", "1", 1, 100000, "first epoch with a smaller rate, counted from 1",
+              source, group, "epoch"));
+  add(real("clip", "0.25", 0, 1e6, "bound of the gradient norm; 0: off", source, group));
+  add(real("init", "0.04", 0, 1, "weights start uniform in +-this", source, group));
+  add(integer("average-from", "0", 0, 1e12,
+              "first step of the running mean of weights; 0: no mean from a step", source, group,
+              "step"));
+  add(integer("average-window", "0", 0, 100000,
+              "start the mean when validation is worse than all but the last so many; 0: off",
+              source, group, "epochs"));
+}
+
+void add_derive_options(Registry& registry) {
+  const auto add = [&](OptionSpec spec, Commands commands) {
+    spec.commands = std::move(commands);
+    registry.add(std::move(spec));
+  };
+  const std::string source = "ENAS.md 4";
+  add(integer("samples", "100", 1, 100000, "controller samples, and as many uniform ones", source,
+              "derive"),
+      {"run", "derive"});
+  add(integer("top", "10", 1, 100000, "architectures of each group kept in top.json", source,
+              "derive"),
+      {"run", "derive"});
+  add(integer("batches", "0", 0, 1000000, "score on the first so many validation windows; 0: all",
+              source, "derive", "windows"),
+      {"run", "derive"});
+  add({.name = "arch",
+       .unit = "FILE|TEXT|published",
+       .help = "the architecture",
+       .source = "INTERFACE.md",
+       .group = "method"},
+      {"train", "arch"});
+  add({.name = "weights",
+       .unit = "FILE|RUN",
+       .help = "model.safetensors or a run directory",
+       .source = "INTERFACE.md",
+       .group = "files"},
+      {"eval"});
+  add(choice("split", "test", {"valid", "test"}, "which text", "INTERFACE.md", "data"), {"eval"});
+  OptionSpec json = flag("json", "print one JSON object, nothing else", "INTERFACE.md", "output");
+  json.scope = OptionScope::invocation;
+  add(json, {"eval", "arch"});
+  OptionSpec to = {.name = "to",
+                   .unit = "FOLDER",
+                   .help = "write cell.svg and cell.dot there",
+                   .source = "INTERFACE.md",
+                   .group = "files",
+                   .scope = OptionScope::invocation};
+  add(to, {"arch"});
+}
+
+// `best` scaled to two CPU cores: the controller's rate and number of updates too, since at 5e-5 a
+// short search would never leave the initial policy. Constants: docs/results.
+void add_presets(Registry& registry) {
+  const std::string demo_help = "builtin:tiny-text in about a minute",
+                    quick_help = "Penn Treebank on two cores within 45 minutes";
+  const PresetValues demo_search = {{"nodes", "4"},
+                                    {"hidden", "64"},
+                                    {"batch", "32"},
+                                    {"bptt", "20"},
+                                    {"epochs", "2"},
+                                    {"dropout-word", "0"},
+                                    {"dropout-embedding", "0"},
+                                    {"dropout-input", "0"},
+                                    {"dropout-recurrent", "0"},
+                                    {"dropout-output", "0"},
+                                    {"slowness", "0"},
+                                    {"reward-batch", "16"},
+                                    {"shared-clip", "0.25"},
+                                    {"controller-lr", "0.005"},
+                                    {"controller-steps", "30"}};
+  const PresetValues demo_train = {{"hidden", "64"},        {"batch", "32"},
+                                   {"bptt", "20"},          {"epochs", "6"},
+                                   {"dropout-word", "0"},   {"dropout-embedding", "0"},
+                                   {"dropout-input", "0"},  {"dropout-recurrent", "0"},
+                                   {"dropout-output", "0"}, {"valid-batch", "16"},
+                                   {"lr-decay", "3"},       {"lr-decay-from", "4"}};
+  const PresetValues quick_search = {{"nodes", "8"},
+                                     {"hidden", "128"},
+                                     {"batch", "64"},
+                                     {"epochs", "3"},
+                                     {"dropout-word", "0"},
+                                     {"dropout-embedding", "0.1"},
+                                     {"dropout-input", "0"},
+                                     {"dropout-recurrent", "0.1"},
+                                     {"dropout-output", "0.2"},
+                                     {"slowness", "0"},
+                                     {"reward-batch", "64"},
+                                     {"shared-clip", "0.25"},
+                                     {"controller-lr", "0.005"},
+                                     {"controller-steps", "60"}};
+  const PresetValues quick_train = {{"hidden", "200"},
+                                    {"batch", "32"},
+                                    {"epochs", "8"},
+                                    {"dropout-word", "0"},
+                                    {"dropout-embedding", "0.1"},
+                                    {"dropout-input", "0"},
+                                    {"dropout-recurrent", "0.1"},
+                                    {"dropout-output", "0.3"},
+                                    {"lr-decay", "2"},
+                                    {"lr-decay-from", "4"}};
+  const auto run_values = [](PresetValues search, const PresetValues& train, const char* samples) {
+    for (const auto& [name, value] : train) search.emplace_back("train-" + name, value);
+    search.emplace_back("samples", samples);
+    return search;
+  };
+  registry.add_preset("demo", demo_help, run_values(demo_search, demo_train, "10"), {"run"});
+  registry.add_preset("demo", demo_help, demo_search, {"search", "arch"});
+  registry.add_preset("demo", demo_help, demo_train, {"train"});
+  registry.add_preset("quick", quick_help, run_values(quick_search, quick_train, "20"), {"run"});
+  registry.add_preset("quick", quick_help, quick_search, {"search", "arch"});
+  registry.add_preset("quick", quick_help, quick_train, {"train"});
+}
+
+}  // namespace
+
+Registry ptb_registry() {
+  Registry registry("enas_ptb", "efficient neural architecture search for recurrent cells");
+  registry.add_command({"run", "", "search, derive, train and evaluate", 0, 0});
+  registry.add_command({"search", "", "train shared weights and controller", 0, 0});
+  registry.add_command(
+      {"derive", "RUN", "rank architectures with a search's shared weights", 1, 1});
+  registry.add_command({"train", "", "train one architecture from scratch", 0, 0});
+  registry.add_command({"eval", "", "perplexity of trained weights on a split", 0, 0});
+  registry.add_command({"resume", "RUN", "continue an interrupted run", 1, 1});
+  registry.add_command({"arch", "show|random|count|cost", "describe architectures", 1, 1});
+  registry.add_command({"data", "info PATH", "say what a data path holds", 2, 2});
+  add_common_options(registry);
+  add_method_options(registry);
+  add_search_options(registry);
+  add_train_options(registry);
+  add_derive_options(registry);
+  add_presets(registry);
+  return registry;
+}
+
+DropoutRates PtbOptions::dropout(const std::string& prefix) const {
+  const auto rate = [&](const char* kind) { return settings_.real(prefix + "dropout-" + kind); };
+  return {rate("word"), rate("embedding"), rate("input"), rate("recurrent"), rate("output")};
+}
+
+RnnChildOptions PtbOptions::child(int64_t vocabulary, const std::string& prefix,
+                                  const std::string& init) const {
+  RnnChildOptions options;
+  options.vocabulary = vocabulary;
+  options.hidden = settings_.integer(prefix + "hidden");
+  options.share = settings_.text("share") == "edge" ? Share::edge : Share::edge_op;
+  options.cell = settings_.text("cell") == "plain" ? CellKind::plain : CellKind::highway;
+  options.init_range = settings_.real(init);
+  options.dropout = dropout(prefix);
+  options.activation_penalty = settings_.real(prefix + "activation-penalty");
+  options.slowness_penalty = settings_.real(prefix + "slowness");
+  return options;
+}
+
+RnnTaskOptions PtbOptions::task(const std::string& prefix, const std::string& valid_batch) const {
+  RnnTaskOptions options;
+  options.batch = settings_.integer(prefix + "batch");
+  options.reward_batch = settings_.integer(valid_batch);
+  options.bptt = settings_.integer(prefix + "bptt");
+  options.seed = seed();
+  return options;
+}
+
+RnnTaskOptions PtbOptions::shared_task() const {
+  RnnTaskOptions options = task("", "reward-batch");
+  options.reward_scale = settings_.real("reward-scale");
+  return options;
+}
+
+SgdOptions PtbOptions::shared_sgd() const {
+  SgdOptions options;
+  options.clip = settings_.real("shared-clip");
+  options.decay = settings_.real("weight-decay");
+  options.dense = settings_.flag("dense");
+  if (!options.dense) options.decays = RnnChild::is_cell_weight;
+  return options;
+}
+
+ControllerOptions PtbOptions::controller() const {
+  return {static_cast<int>(settings_.integer("controller-hidden")),
+          settings_.real("controller-init")};
+}
+
+PolicyShape PtbOptions::policy() const {
+  return {settings_.real("controller-temperature"), settings_.real("controller-tanh"),
+          settings_.real("controller-distance-bias")};
+}
+
+ControllerStepOptions PtbOptions::controller_step() const {
+  return {settings_.integer("controller-samples"), settings_.real("controller-lr"),
+          settings_.real("entropy-weight")};
+}
+
+SgdOptions PtbOptions::final_sgd() const {
+  SgdOptions options;
+  options.clip = settings_.real(train("clip"));
+  options.decay = settings_.real(train("weight-decay"));
+  return options;
+}
+
+ExponentialRate PtbOptions::train_rate() const {
+  return {settings_.real(train("lr")), 1 / settings_.real(train("lr-decay")),
+          settings_.integer(train("lr-decay-from")) - 1};
+}
+
+AverageOptions PtbOptions::train_average() const {
+  AverageOptions options;
+  if (const int64_t from = settings_.integer(train("average-from")); from > 0)
+    options.start_step = from;
+  options.window = settings_.integer(train("average-window"));
+  return options;
+}
+
+int64_t PtbOptions::max_steps() const {
+  return settings_.has("max-steps") ? settings_.integer("max-steps") : 0;
+}
+
+}  // namespace enas

@@ -1,0 +1,71 @@
+// enas_ptb's options: names, defaults, ranges and sources (ENAS.md 1.3, 1.4), its presets, and what
+// they become in the engine's terms. `run` has the options of search and of train; there train's
+// carry the prefix train-.
+#pragma once
+#include <string>
+
+#include "apps/run/options.h"
+#include "nas/rnn/task.h"
+#include "nas/search.h"
+#include "nn/average.h"
+#include "nn/schedule.h"
+
+namespace enas {
+
+Registry ptb_registry();
+
+// Settings of one phase, read under the names that the command has for them.
+class PtbOptions {
+ public:
+  PtbOptions(const Settings& settings, std::string command)
+      : settings_(settings), command_(std::move(command)) {}
+
+  // Search.
+  int nodes() const { return static_cast<int>(settings_.integer("nodes")); }
+  RnnChildOptions shared_child(int64_t vocabulary) const {
+    return child(vocabulary, "", "shared-init");
+  }
+  RnnTaskOptions shared_task() const;
+  SgdOptions shared_sgd() const;
+  int64_t search_epochs() const { return settings_.integer("epochs"); }
+  double shared_lr() const { return settings_.real("shared-lr"); }
+  int64_t shared_samples() const { return settings_.integer("shared-samples"); }
+  WindowPlan::Kind shared_windows() const { return windows("variable-bptt"); }
+  ControllerOptions controller() const;
+  PolicyShape policy() const;
+  ControllerStepOptions controller_step() const;
+  int64_t controller_steps() const { return settings_.integer("controller-steps"); }
+  double baseline_decay() const { return settings_.real("baseline-decay"); }
+
+  // Train.
+  RnnChildOptions final_child(int64_t vocabulary) const {
+    return child(vocabulary, train(""), train("init"));
+  }
+  RnnTaskOptions final_task() const { return task(train(""), train("valid-batch")); }
+  SgdOptions final_sgd() const;
+  int64_t train_epochs() const { return settings_.integer(train("epochs")); }
+  ExponentialRate train_rate() const;
+  WindowPlan::Kind train_windows() const { return windows(train("variable-bptt")); }
+  AverageOptions train_average() const;
+
+  uint64_t seed() const { return static_cast<uint64_t>(settings_.integer("seed")); }
+  int64_t log_every() const { return settings_.integer("log-every"); }
+  int64_t max_steps() const;  // 0: not capped
+
+ private:
+  std::string train(const std::string& name) const {
+    return command_ == "run" ? "train-" + name : name;
+  }
+  DropoutRates dropout(const std::string& prefix) const;
+  RnnChildOptions child(int64_t vocabulary, const std::string& prefix,
+                        const std::string& init) const;
+  RnnTaskOptions task(const std::string& prefix, const std::string& valid_batch) const;
+  WindowPlan::Kind windows(const std::string& flag) const {
+    return settings_.flag(flag) ? WindowPlan::Kind::variable : WindowPlan::Kind::fixed;
+  }
+
+  const Settings& settings_;
+  std::string command_;
+};
+
+}  // namespace enas

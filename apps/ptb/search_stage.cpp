@@ -1,0 +1,221 @@
+#include "apps/ptb/search_stage.h"
+
+#include <fmt/format.h>
+
+#include <numeric>
+
+#include "apps/ptb/weights.h"
+#include "apps/run/progress.h"
+
+namespace enas {
+namespace {
+constexpr int64_t kEntropySamples = 256;
+}
+
+SearchStage::SearchStage(Session& session, const PtbOptions& options, const Corpus& corpus)
+    : session_(session),
+      options_(options),
+      corpus_(corpus),
+      child_(RnnSpace(options.nodes()), options.shared_child(corpus.vocabulary.size()),
+             options.seed()),
+      task_(child_, options.shared_task(), corpus.train, corpus.valid, corpus.vocabulary.eos),
+      controller_(child_.space().decisions(options.policy()), child_.space().operations(),
+                  options.controller(), options.seed()),
+      sgd_(options.shared_sgd()),
+      baseline_(options.baseline_decay()),
+      bounds_(entropy_bounds(controller_.decisions())) {}
+
+bool SearchStage::run(const Checkpoint* from, double budget_share) {
+  session_.begin_stage("search", budget_share);
+  if (from != nullptr) {
+    load(*from);
+  } else {
+    first_entropy_ = policy_entropy();
+  }
+  session_.console().line(
+      fmt::format("search: {} nodes, {} architectures, {} shared weights, policy entropy {:.3f} "
+                  "nats (reachable {:.3f} to {:.3f})",
+                  child_.space().nodes(), child_.space().count(),
+                  format_count(static_cast<double>(child_.parameters().count())), first_entropy_,
+                  bounds_.lowest, bounds_.highest));
+  Next next = Next::go_on;
+  while (next == Next::go_on && epoch_ < options_.search_epochs()) {
+    next = shared_phase();
+    if (next == Next::go_on) next = controller_phase();
+    if (next != Next::go_on) break;
+    ++epoch_;
+    window_ = update_ = 0;
+  }
+  if (next == Next::leave) {
+    save(true);
+    return false;
+  }
+  finish();
+  return true;
+}
+
+SearchStage::Next SearchStage::before_step() {
+  if (session_.interrupted()) return Next::leave;
+  if (session_.out_of_budget() || (options_.max_steps() > 0 && steps_ >= options_.max_steps()))
+    return Next::finish;
+  if (session_.save_due()) save(false);
+  return Next::go_on;
+}
+
+SearchStage::Next SearchStage::shared_phase() {
+  const WindowPlan plan(options_.shared_windows(), task_.train_streams().length(),
+                        task_.options().bptt, options_.seed());
+  const std::vector<WindowSpan> windows = plan.epoch(epoch_);
+  const auto count = static_cast<int64_t>(windows.size()), per_step = options_.shared_samples();
+  if (window_ >= count) return Next::go_on;
+  if (window_ == 0) task_.reset_state();
+  // The policy is frozen in a shared phase: its architectures come in one batch, the same ones
+  // after a resume.
+  const std::vector<Architecture> architectures = architectures_of(controller_.sample(
+      (count - window_) * per_step,
+      Random{options_.seed(), Stream::shared_sample, static_cast<uint64_t>(epoch_)},
+      window_ * per_step));
+  Progress progress(session_.console(),
+                    fmt::format("shared {}/{}", epoch_ + 1, options_.search_epochs()), "tokens",
+                    task_.train_streams().length() * task_.options().batch,
+                    windows[static_cast<size_t>(window_)].start * task_.options().batch);
+  for (int64_t first = window_; window_ < count; ++window_) {
+    if (const Next next = before_step(); next != Next::go_on) return next;
+    const WindowSpan& span = windows[static_cast<size_t>(window_)];
+    const double begin = session_.console().now();
+    const double lr = options_.shared_lr() * static_cast<double>(span.length) /
+                      static_cast<double>(task_.options().bptt);
+    const std::span<const Architecture> chosen(architectures.data() + (window_ - first) * per_step,
+                                               static_cast<size_t>(per_step));
+    const StepReport report =
+        shared_step(tape_, task_, chosen, task_.train_streams().window(span.start, span.length),
+                    static_cast<uint64_t>(steps_), sgd_, lr);
+    if (!report.finite)
+      diverged(fmt::format("loss {}, gradient norm {}, architecture {}", report.loss,
+                           report.grad_norm, child_.space().to_string(chosen[0])));
+    ++steps_;
+    session_.count_step();
+    const int64_t tokens = span.length * task_.options().batch;
+    meter_.add(task_.last_cross_entropy(), tokens, report, session_.console().now() - begin);
+    const std::string detail = fmt::format("ppl {:.1f}", meter_.perplexity());
+    progress.advance(tokens, detail);
+    if (meter_.steps() == options_.log_every() || window_ + 1 == count) {
+      session_.write(meter_.line("shared", epoch_ + 1, steps_, session_.total_seconds(), lr));
+      progress.milestone(detail);
+      meter_.reset();
+    }
+  }
+  return Next::go_on;
+}
+
+SearchStage::Next SearchStage::controller_phase() {
+  const int64_t count = options_.controller_steps();
+  Progress progress(session_.console(),
+                    fmt::format("controller {}/{}", epoch_ + 1, options_.search_epochs()),
+                    "updates", count, update_);
+  for (; update_ < count; ++update_) {
+    if (const Next next = before_step(); next != Next::go_on) return next;
+    const ControllerReport report =
+        controller_step(tape_, task_, controller_, adam_, baseline_, options_.controller_step(),
+                        options_.seed(), static_cast<uint64_t>(updates_));
+    if (!report.finite) diverged(fmt::format("policy gradient norm {}", report.grad_norm));
+    ++updates_;
+    session_.count_step();
+    const std::string detail =
+        fmt::format("reward {:.4f}, entropy {:.3f} of {:.3f}..{:.3f}", report.reward,
+                    report.entropy, bounds_.lowest, bounds_.highest);
+    progress.advance(1, detail);
+    if ((update_ + 1) % options_.log_every() == 0 || update_ + 1 == count) {
+      controller_line(report);
+      progress.milestone(detail);
+    }
+  }
+  return Next::go_on;
+}
+
+void SearchStage::controller_line(const ControllerReport& report) {
+  Metrics::Line line;
+  line.add("phase", "controller")
+      .add("epoch", epoch_ + 1)
+      .add("step", updates_)
+      .add("time_s", session_.total_seconds());
+  line.add("lr", options_.controller_step().lr)
+      .add("grad_norm", report.grad_norm)
+      .add("reward", report.reward);
+  line.add("baseline", report.baseline)
+      .add("entropy", report.entropy)
+      .add("entropy_max", bounds_.highest);
+  line.add("entropy_min", bounds_.lowest).add("arch", child_.space().to_string(report.best));
+  session_.write(line);
+}
+
+// Policy `stop`: weights, optimizer and baseline are as after the step before; they are kept.
+void SearchStage::diverged(const std::string& what) {
+  save(true);
+  fail(ErrorKind::diverged, "search", "step ", steps_ + 1, ": ", what,
+       "; the state before it is in the checkpoint; try a smaller --shared-lr or --shared-clip");
+}
+
+double SearchStage::policy_entropy() const {
+  const Rollout rollout =
+      controller_.sample(kEntropySamples, Random{options_.seed(), Stream::derive_sample, 1});
+  return std::accumulate(rollout.entropy.begin(), rollout.entropy.end(), 0.0) / kEntropySamples;
+}
+
+void SearchStage::save(bool must) {
+  Checkpoint c;
+  c.set_text("stage", "search");
+  for (ParameterStore* store : {&child_.parameters(), &controller_.parameters()}) {
+    for (const Parameter& p : *store) c.tensors.emplace("weights." + p.name, p.value);
+  }
+  sgd_.state(c.tensors, "sgd.");
+  adam_.state(c.tensors, "adam.");
+  c.tensors.emplace("carried_state", task_.state());
+  c.set_integer("epoch", epoch_);
+  c.set_integer("window", window_);
+  c.set_integer("update", update_);
+  c.set_integer("steps", steps_);
+  c.set_integer("updates", updates_);
+  c.set_real("first_entropy", first_entropy_);
+  if (baseline_.value()) c.set_real("baseline", *baseline_.value());
+  meter_.save(c);
+  session_.save(std::move(c), must);
+}
+
+void SearchStage::load(const Checkpoint& c) {
+  for (ParameterStore* store : {&child_.parameters(), &controller_.parameters()}) {
+    for (Parameter& p : *store) c.restore("weights." + p.name, p.value);
+  }
+  sgd_.load_state(c.tensors, "sgd.");
+  adam_.load_state(c.tensors, "adam.");
+  c.restore("carried_state", task_.state());
+  epoch_ = c.integer("epoch");
+  window_ = c.integer("window");
+  update_ = c.integer("update");
+  steps_ = c.integer("steps");
+  updates_ = c.integer("updates");
+  first_entropy_ = c.real("first_entropy");
+  if (c.has_value("baseline")) baseline_.set(c.real("baseline"));
+  meter_.load(c);
+}
+
+void SearchStage::finish() {
+  save(true);
+  save_weights(session_.directory().shared_weights(),
+               child_metadata(child_, corpus_, resolved_toml(session_.settings())),
+               {&child_.parameters(), &controller_.parameters()});
+  const double last = policy_entropy(), range = bounds_.highest - bounds_.lowest;
+  session_.console().line(
+      fmt::format("search: done after {} shared steps and {} policy updates, {}; policy entropy "
+                  "{:.3f} -> {:.3f} nats, {:.1f} % of its "
+                  "reachable range {:.3f} to {:.3f} below its start",
+                  steps_, updates_, format_seconds(session_.stage_seconds()), first_entropy_, last,
+                  100 * (first_entropy_ - last) / range, bounds_.lowest, bounds_.highest));
+  session_.console().line(
+      "search: these scores come from shared weights and are not final ones; derive ranks "
+      "architectures with them, train "
+      "then trains the best from scratch");
+  session_.end_stage();
+}
+
+}  // namespace enas

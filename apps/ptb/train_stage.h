@@ -1,0 +1,60 @@
+// Trains one architecture from scratch (ENAS.md 1.4), resumable between any two steps, and
+// evaluates weight files.
+#pragma once
+#include <map>
+
+#include "apps/ptb/options.h"
+#include "apps/ptb/step_meter.h"
+#include "apps/run/session.h"
+#include "data/text.h"
+
+namespace enas {
+
+class TrainStage {
+ public:
+  TrainStage(Session& session, const PtbOptions& options, const Corpus& corpus,
+             const Architecture& arch, int nodes);
+  // True: model.safetensors is written (averaged weights if averaging began, else those best on
+  // validation).
+  bool run(const Checkpoint* from, double budget_share);
+
+ private:
+  enum class Next { go_on, finish, leave };
+  Next before_step();
+  Next train_epoch();
+  void validate();
+  void save(bool must);
+  void load(const Checkpoint& checkpoint);
+  void finish();
+
+  Session& session_;
+  const PtbOptions& options_;
+  const Corpus& corpus_;
+  Architecture arch_;
+  RnnChild child_;
+  RnnTask task_;
+  Sgd sgd_;
+  WeightAverage average_;
+  Tape tape_;
+
+  int64_t epoch_ = 0, window_ = 0, steps_ = 0;
+  bool validated_ = false;  // this epoch's validation is done
+  double best_ = 0;         // validation perplexity; 0: none yet
+  int64_t best_epoch_ = 0;
+  std::map<std::string, Tensor> best_weights_;
+  StepMeter meter_;
+};
+
+// Test or validation perplexity of a weight file by the one-stream rule (RnnTask::evaluate).
+struct Evaluation {
+  std::string split, arch;
+  TextScore score;
+};
+Evaluation evaluate_weights(const std::string& path, const Corpus& corpus,
+                            const std::string& split);
+// {"split","loss","ppl","tokens","arch"}
+std::string evaluation_json(const Evaluation& evaluation);
+// One line for people, with the source's own perplexity where it is known.
+std::string evaluation_text(const Evaluation& evaluation, const Corpus& corpus);
+
+}  // namespace enas

@@ -1,0 +1,66 @@
+#include "nas/derive.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iomanip>
+#include <set>
+#include <sstream>
+
+namespace enas {
+
+std::vector<Candidate> derive_candidates(const Controller& controller, int64_t n, uint64_t seed) {
+  std::vector<Candidate> candidates;
+  std::set<Architecture> seen;
+  const auto add = [&](const std::vector<Architecture>& architectures, bool from_controller) {
+    for (const Architecture& arch : architectures) {
+      if (seen.insert(arch).second) candidates.push_back({arch, from_controller, 0});
+    }
+  };
+  add(architectures_of(controller.sample(n, Random{seed, Stream::derive_sample, 0})), true);
+  add(uniform_architectures(controller.decisions(), n, Random{seed, Stream::uniform_sample, 0}),
+      false);
+  return candidates;
+}
+
+std::vector<Candidate> rank(std::vector<Candidate> candidates, Better better) {
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [better](const Candidate& a, const Candidate& b) {
+                     if (std::isfinite(a.score) != std::isfinite(b.score))
+                       return std::isfinite(a.score);
+                     return better == Better::lower ? a.score < b.score : a.score > b.score;
+                   });
+  return candidates;
+}
+
+GroupStatistics statistics_of(std::span<const Candidate> candidates, bool from_controller) {
+  GroupStatistics group;
+  double squares = 0;
+  for (const Candidate& c : candidates) {
+    if (c.from_controller != from_controller) continue;
+    ++group.size;  // Welford's running mean and sum of squares
+    const double before = c.score - group.mean;
+    group.mean += before / static_cast<double>(group.size);
+    squares += before * (c.score - group.mean);
+  }
+  if (group.size > 1) group.deviation = std::sqrt(squares / static_cast<double>(group.size - 1));
+  return group;
+}
+
+std::string compare_groups(std::span<const Candidate> candidates) {
+  const GroupStatistics policy = statistics_of(candidates, true),
+                        uniform = statistics_of(candidates, false);
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(4);
+  text << "controller " << policy.size << ": mean " << policy.mean << ", sd " << policy.deviation
+       << "; uniform " << uniform.size << ": mean " << uniform.mean << ", sd " << uniform.deviation;
+  if (policy.size > 0 && uniform.size > 0) {
+    const double error =
+        std::sqrt(policy.deviation * policy.deviation / static_cast<double>(policy.size) +
+                  uniform.deviation * uniform.deviation / static_cast<double>(uniform.size));
+    text << "; difference " << policy.mean - uniform.mean << " (2 standard errors " << 2 * error
+         << ")";
+  }
+  return text.str();
+}
+
+}  // namespace enas

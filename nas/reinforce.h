@@ -1,0 +1,33 @@
+// REINFORCE with an exponential-moving-average baseline. For samples s of one update
+//   loss = mean_s( -log p(arch_s) * (R_s + w H_s - b_s) ),
+// H the exact policy entropy without a gradient through it, b the baseline before this sample's
+// reward is folded in. Source: ENAS.md "What we implement" (reward baseline, entropy in the
+// reward), sections 1.3 and 4.
+#pragma once
+#include <optional>
+#include <span>
+
+#include "nas/controller.h"
+
+namespace enas {
+
+// b <- b - (1 - decay) (b - r), started at the mean reward of the first update.
+class RewardBaseline {
+ public:
+  explicit RewardBaseline(double decay) : decay_(decay) {}
+  // The advantages r_s - b of one update, each against the baseline before its own reward is folded
+  // in. Not-finite rewards are refused (kind diverged) and leave the baseline as it was.
+  std::vector<double> advantages(std::span<const double> rewards);
+  std::optional<double> value() const { return value_; }
+  void set(std::optional<double> value) { value_ = value; }
+
+ private:
+  double decay_;
+  std::optional<double> value_;
+};
+
+// The loss above for given advantages (entropy bonus included): a scalar Var on the tape.
+Var reinforce_loss(Tape& tape, Controller& controller, std::span<const Architecture> architectures,
+                   std::span<const double> advantages);
+
+}  // namespace enas

@@ -1,0 +1,78 @@
+// The recurrent child with its text: what search, derive, train and eval run (concept of
+// nas/search.h). Source: ENAS.md sections 1.1 (streams, carried state), 1.3 (reward), "What we
+// implement" (validation sets are fixed, eval on text).
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "data/loader.h"
+#include "nas/rnn/child.h"
+
+namespace enas {
+
+struct RnnTaskOptions {
+  int64_t batch = 64;         // streams of training text
+  int64_t reward_batch = 64;  // streams of validation text, for rewards, derive and validation
+  int64_t bptt = 35;
+  uint64_t seed = 1;
+  double reward_scale = 80;  // reward = scale / perplexity of one validation window
+};
+
+// Total negative log-likelihood, nats, over a number of tokens.
+struct TextScore {
+  double nll = 0;
+  int64_t tokens = 0;
+  double loss() const { return nll / static_cast<double>(tokens); }
+  double perplexity() const;
+};
+
+class RnnTask {
+ public:
+  // The token lists must outlive the task. Refuses (usage) a batch that leaves no window.
+  RnnTask(RnnChild& child, const RnnTaskOptions& options, std::span<const int32_t> train,
+          std::span<const int32_t> valid, int32_t eos);
+
+  // Of shared_step: the loss on a window from the carried state. With several architectures a step,
+  // the first one's state is carried on.
+  Var train_loss(Tape& tape, const Architecture& arch, const TextWindow& window, uint64_t draw);
+  void finish_step(const Tensor& gate);  // a step that was not finite leaves a zero state
+  std::vector<Parameter*> all_parameters() { return child_.parameters().all(); }
+  // Cross-entropy of the last step, without regularisers, mean over its architectures.
+  double last_cross_entropy() const { return cross_entropy_ / losses_; }
+  // Carried state: zeroed where an epoch begins, saved in the checkpoint.
+  void reset_state();
+  Tensor& state() { return state_; }
+
+  // Of controller_step: reward_scale / perplexity on validation window number `sample` (cyclic),
+  // state zero, no dropout.
+  double reward(const Architecture& arch, uint64_t sample);
+  // The whole validation text by batched streams, state carried from zero, no dropout; windows > 0:
+  // only the first ones.
+  TextScore score(const Architecture& arch, int64_t windows = 0);
+  // One stream, every token predicted once, context starting with <eos>: the figure that is
+  // reported.
+  TextScore evaluate(const Architecture& arch, std::span<const int32_t> tokens);
+
+  RnnChild& child() { return child_; }
+  const TextStreams& train_streams() const { return train_; }
+  int64_t reward_windows() const { return static_cast<int64_t>(reward_windows_.size()); }
+  const RnnTaskOptions& options() const { return options_; }
+
+ private:
+  TextScore score_windows(const Architecture& arch, const TextStreams& streams,
+                          std::span<const WindowSpan> windows);
+
+  RnnChild& child_;
+  RnnTaskOptions options_;
+  int32_t eos_;
+  TextStreams train_, valid_;
+  std::vector<WindowSpan> reward_windows_;
+  Tensor state_;       // [batch, H]
+  Tensor next_state_;  // of the step being made
+  double cross_entropy_ = 0;
+  int losses_ = 0;  // of the step being made or made last
+  Tape scoring_;
+};
+
+}  // namespace enas
