@@ -50,10 +50,13 @@ TEST(Metrics, NumbersReadBackToTheSameBits) {
 }
 
 TEST(Metrics, StringsAreAlwaysValidJson) {
-  const std::string text("a\x00\x1f\"\\\xc3\xa9\xff\xed\xa0\x80\xf4\x90\x80\x80\xc0\xaf\xe2\x82",
-                         24);
+  constexpr char kBytes[] = "a\x00\x1f\"\\\xc3\xa9\xff\xed\xa0\x80\xf4\x90\x80\x80\xc0\xaf\xe2\x82";
+  constexpr std::size_t kValid = 7;
+  const std::string text(kBytes, sizeof kBytes - 1);
+  std::string expected = text.substr(0, kValid);
+  for (std::size_t i = kValid; i < text.size(); ++i) expected += "\xEF\xBF\xBD";
   const auto json = nlohmann::json::parse(Metrics::Line().add("x", text).text());
-  EXPECT_EQ(json["x"].get<std::string>().substr(0, 7), text.substr(0, 7));
+  EXPECT_EQ(json["x"].get<std::string>(), expected);
 }
 
 TEST(Metrics, TruncatesToTheCheckpointedOffset) {
