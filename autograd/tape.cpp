@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "tensor/thread_pool.h"
+
 namespace enas {
 namespace {
 std::atomic<uint64_t> next_generation{1};
@@ -46,22 +48,16 @@ void Tape::clear() {
 }
 
 int32_t Tape::add_slot(const Tensor& value) {
-  Slot slot;
-  slot.shape = value.shape();
-  slot.dtype = value.dtype();
-  slot.device = value.device();
-  slots_.push_back(std::move(slot));
+  slots_.push_back({value.without_values()});
   return static_cast<int32_t>(slots_.size()) - 1;
 }
 
 void Tape::append(const char* name, std::span<const Input> inputs, std::span<const Tensor> outputs,
                   void* closure, Run run, void (*destroy)(void*)) {
-  Node node{name, closure, run, destroy, 0, 0, 0, 0};
-  node.first_input = static_cast<int32_t>(input_slots_.size());
-  node.inputs = static_cast<int32_t>(inputs.size());
-  node.first_output = static_cast<int32_t>(slots_.size());
-  node.outputs = static_cast<int32_t>(outputs.size());
-  nodes_.push_back(node);  // from here on clear() destroys the closure
+  nodes_.push_back({closure, run, destroy, static_cast<int32_t>(input_slots_.size()),
+                    static_cast<int32_t>(inputs.size()), static_cast<int32_t>(slots_.size()),
+                    static_cast<int32_t>(outputs.size())});
+  // From here on clear() destroys the closure.
   check(!consumed_, name, "recorded after backward(); clear() the tape first");
   for (const Input& input : inputs) input_slots_.push_back(input.var->slot());
   for (const Tensor& y : outputs) add_slot(y);
@@ -70,9 +66,9 @@ void Tape::append(const char* name, std::span<const Input> inputs, std::span<con
 
 Var Tape::variable(Tensor value) {
   check(!consumed_, "tape", "variable() after backward(); clear() the tape first");
-  const int32_t slot = add_slot(value);
-  slots_.back().keep = true;
-  return Var(std::move(value), this, slot, generation_);
+  const int32_t index = add_slot(value);
+  slot(index).keep = true;
+  return Var(std::move(value), this, index, generation_);
 }
 
 Var Tape::use(Parameter& p) {
@@ -80,13 +76,15 @@ Var Tape::use(Parameter& p) {
   if (!recording_) return Var(p.value);
   if (p.tape_generation != generation_) {
     check(!consumed_, "tape", "use() after backward(); clear() the tape first");
-    p.slot = add_slot(p.value);
+    check(std::find(parameters_.begin(), parameters_.end(), &p) == parameters_.end(), "tape",
+          "parameter ", p.name, " was used on another tape meanwhile; one after the other");
     p.tape_generation = generation_;
-    slots_.back().leaf = static_cast<int32_t>(leaves_.size());
-    leaves_.push_back({&p, p.value.version(), {}});
+    p.slot = add_slot(p.value);
+    slot(p.slot).leaf = static_cast<int32_t>(leaves_.size());
+    leaves_.push_back({p.value.version(), {}});
     parameters_.push_back(&p);
     // A node of its own, so that the reverse loop reaches the leaf after all its users.
-    nodes_.push_back({"use", nullptr, nullptr, nullptr, 0, 0, p.slot, 1});
+    nodes_.push_back({nullptr, nullptr, nullptr, 0, 0, p.slot, 1});
   }
   return Var(p.value, this, p.slot, generation_);
 }
@@ -97,36 +95,29 @@ void Tape::backward(const Var& loss) {
   check(!consumed_, "backward", "called twice; a recording gives its gradients once");
   consumed_ = true;
   for (Parameter* p : parameters_) p->grad = Tensor();
-  Slot& seed = slots_[static_cast<size_t>(loss.slot())];
-  seed.grad = Tensor(seed.shape, seed.dtype, seed.device);
+  Slot& seed = slot(loss.slot());
+  seed.grad = empty_like(seed.grad);
   seed.grad.fill(1);
   seed.written = true;
   for (size_t i = nodes_.size(); i-- > 0;) run_node(nodes_[i]);
 }
 
 void Tape::run_node(Node& node) {
-  if (node.run == nullptr) {
-    Slot& slot = slots_[static_cast<size_t>(node.first_output)];
-    flush_leaf(leaves_[static_cast<size_t>(slot.leaf)], node.first_output);
-    return;
-  }
+  if (node.run == nullptr) return flush_leaf(node.first_output);
   dy_.clear();
   bool any = false;
   for (int32_t i = 0; i < node.outputs; ++i) {
-    Slot& slot = slots_[static_cast<size_t>(node.first_output + i)];
-    any = any || slot.written;
-    dy_.push_back(std::move(slot.grad));
+    Slot& output = slot(node.first_output + i);
+    any = any || output.written;
+    dy_.push_back(std::move(output.grad));
   }
   if (any) {
     grads_.clear();
-    const int32_t* inputs = input_slots_.data() + node.first_input;
-    for (int32_t i = 0; i < node.inputs; ++i) {
-      bool shared = false;
-      for (int32_t j = 0; j < node.inputs; ++j)
-        shared = shared || (j != i && inputs[j] == inputs[i]);
-      grads_.emplace_back(this, inputs[i], shared);
-    }
-    Grads dx(grads_.data(), grads_.size());
+    const std::span inputs(input_slots_.data() + node.first_input,
+                           static_cast<size_t>(node.inputs));
+    for (const int32_t input : inputs)
+      grads_.emplace_back(this, input, std::count(inputs.begin(), inputs.end(), input) > 1);
+    Grads dx(grads_);
     node.run(node.closure, dy_, dx);
   }
   dy_.clear();
@@ -134,47 +125,43 @@ void Tape::run_node(Node& node) {
   node.closure = nullptr;
 }
 
-void Tape::flush_leaf(Leaf& leaf, int32_t slot_index) {
-  check(!kCheckVersions || leaf.parameter->value.version() == leaf.version, "backward",
-        "parameter ", leaf.parameter->name, " was changed in place between forward and backward");
-  std::vector<Contribution> list;
+void Tape::flush_leaf(int32_t index) {
+  const auto number = static_cast<size_t>(slot(index).leaf);
+  Parameter& p = *parameters_[number];
+  Leaf& leaf = leaves_[number];
+  check(!kCheckVersions || p.value.version() == leaf.version, "backward", "parameter ", p.name,
+        " was changed in place between forward and backward");
   for (const FlushOrder order : {FlushOrder::dense, FlushOrder::sparse}) {
-    for (size_t i = 0; i < leaf.pending.size(); ++i) {
-      if (leaf.pending[i].flush == nullptr || leaf.pending[i].order != order) continue;
-      const Flush flush = leaf.pending[i].flush;
-      for (size_t j = i; j < leaf.pending.size(); ++j) {
-        if (leaf.pending[j].flush != flush) continue;
-        list.push_back(std::move(leaf.pending[j].what));
-        leaf.pending[j].flush = nullptr;
-      }
-      Grad grad(this, slot_index, false);
-      flush(list, grad);
-      list.clear();
+    for (Pending& pending : leaf.pending) {
+      if (pending.order != order) continue;
+      Grad grad(this, index, false);
+      pending.flush(pending.list, grad);
+      pending.list.clear();
     }
   }
-  leaf.pending.clear();
-  Slot& slot = slots_[static_cast<size_t>(slot_index)];
-  if (slot.written) leaf.parameter->grad = std::move(slot.grad);
+  if (slot(index).written) p.grad = std::move(slot(index).grad);
 }
 
 Tensor Tape::gradient(const Var& v) const {
   check(v.tape() == this && v.generation() == generation_ && v.has_grad(), "gradient",
         "not a variable of this tape");
-  const Slot& slot = slots_[static_cast<size_t>(v.slot())];
-  check(slot.keep, "gradient", "is kept for variable() only; a parameter has .grad");
-  return slot.grad;
+  const Slot& variable = slots_[static_cast<size_t>(v.slot())];
+  check(variable.keep, "gradient", "is kept for variable() only; a parameter has .grad");
+  return variable.grad;
 }
 
 void Grad::resolve() {
   if (resolved_) return;
   check(needed(), "backward", "asked for the gradient of a constant input; test needed() first");
   resolved_ = true;
-  Tape::Slot& slot = tape_->slots_[static_cast<size_t>(slot_)];
+  Tape::Slot& slot = tape_->slot(slot_);
   into_ = slot.written ? Into::add : Into::write;
-  if (!slot.grad.defined()) slot.grad = Tensor(slot.shape, slot.dtype, slot.device);
-  if (slot.written && !slot.grad.unique())
+  if (!slot.written) {
+    slot.grad = empty_like(slot.grad);
+  } else if (!slot.grad.unique()) {
     slot.grad = slot.grad.clone();  // accepted from elsewhere: own it before adding
-  if (shared_ && into_ == Into::write) {
+  }
+  if (shared_ && !slot.written) {
     slot.grad.fill(0);
     into_ = Into::add;
   }
@@ -183,7 +170,7 @@ void Grad::resolve() {
 
 Tensor& Grad::tensor() {
   resolve();
-  return tape_->slots_[static_cast<size_t>(slot_)].grad;
+  return tape_->slot(slot_).grad;
 }
 
 Into Grad::into() {
@@ -192,9 +179,10 @@ Into Grad::into() {
 }
 
 void Grad::accept(const Tensor& dy) {
-  Tape::Slot& slot = tape_->slots_[static_cast<size_t>(slot_)];
-  check(dy.shape() == slot.shape && dy.dtype() == slot.dtype, "backward", "gradient ", dy.dtype(),
-        " ", dy.shape(), " for an input ", slot.dtype, " ", slot.shape);
+  check(needed(), "backward", "gave a gradient to a constant input; test needed() first");
+  Tape::Slot& slot = tape_->slot(slot_);
+  check(dy.shape() == slot.grad.shape() && dy.dtype() == slot.grad.dtype(), "backward", "gradient ",
+        dy.dtype(), " ", dy.shape(), " for an input ", slot.grad.dtype(), " ", slot.grad.shape());
   if (!slot.written) {
     slot.grad = dy;
     slot.written = true;
@@ -205,20 +193,22 @@ void Grad::accept(const Tensor& dy) {
     using T = decltype(tag);
     T* out = sum.data<T>();
     const T* in = dy.data<T>();
-    const int64_t n = sum.numel();
-    for (int64_t i = 0; i < n; ++i) out[i] += in[i];
+    parallel_for(sum.numel(), 1 << 15, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) out[i] += in[i];
+    });
   });
 }
 
 void Grad::contribute(Flush flush, FlushOrder order, Tensor a, Tensor b) {
-  Tape::Slot& slot = tape_->slots_[static_cast<size_t>(slot_)];
-  if (slot.leaf >= 0) {
-    tape_->leaves_[static_cast<size_t>(slot.leaf)].pending.push_back(
-        {flush, order, {std::move(a), std::move(b)}});
-    return;
-  }
-  const Contribution one{std::move(a), std::move(b)};
-  flush({&one, 1}, *this);
+  check(needed(), "backward", "gave a gradient to a constant input; test needed() first");
+  Contribution one{std::move(a), std::move(b)};
+  const int32_t leaf = tape_->slot(slot_).leaf;
+  if (leaf < 0) return flush({&one, 1}, *this);
+  auto& pending = tape_->leaves_[static_cast<size_t>(leaf)].pending;
+  auto same = std::find_if(pending.begin(), pending.end(),
+                           [&](const Tape::Pending& p) { return p.flush == flush; });
+  if (same == pending.end()) same = pending.insert(same, {flush, order, {}});
+  same->list.push_back(std::move(one));
 }
 
 Tape* detail::recording_tape(const char* name, std::span<const Input> inputs) {

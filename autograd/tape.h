@@ -69,31 +69,26 @@ class Tape {
  private:
   friend class Grad;
   using Run = void (*)(void* closure, OutputGrads dy, Grads& dx);
-  struct Node {
-    const char* name;
+  struct Node {  // one op, or with run == nullptr the leaf of a parameter
     void* closure;
     Run run;
     void (*destroy)(void* closure);
     int32_t first_input, inputs;  // into input_slots_
     int32_t first_output, outputs;
   };
-  struct Slot {  // the gradient of one value
-    Shape shape;
-    Tensor grad;
-    DType dtype;
-    Device device;
-    bool written = false;
+  struct Slot {         // the gradient of one value
+    Tensor grad;        // without values until the first contribution
     int32_t leaf = -1;  // into leaves_: the slot of a parameter
+    bool written = false;
     bool keep = false;  // a variable(): gradient() reads it after backward
   };
   struct Pending {
     Flush flush;
     FlushOrder order;
-    Contribution what;
+    std::vector<Contribution> list;
   };
   struct Leaf {
-    Parameter* parameter;
-    uint32_t version;
+    uint32_t version;  // of the parameter's value, when it was used
     std::vector<Pending> pending;
   };
   // Bump memory for closures: blocks are kept over clear().
@@ -112,7 +107,8 @@ class Tape {
   void append(const char* name, std::span<const Input> inputs, std::span<const Tensor> outputs,
               void* closure, Run run, void (*destroy)(void*));
   void run_node(Node& node);
-  void flush_leaf(Leaf& leaf, int32_t slot);
+  void flush_leaf(int32_t slot);
+  Slot& slot(int32_t index) { return slots_[static_cast<size_t>(index)]; }
 
   bool recording_ = true, consumed_ = false;
   uint64_t generation_;
@@ -120,7 +116,7 @@ class Tape {
   std::vector<Node> nodes_;
   std::vector<int32_t> input_slots_;
   std::vector<Slot> slots_;
-  std::vector<Leaf> leaves_;
+  std::vector<Leaf> leaves_;  // one for each of ...
   std::vector<Parameter*> parameters_;
   std::vector<Grad> grads_;  // scratch of run_node
   std::vector<Tensor> dy_;

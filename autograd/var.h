@@ -54,16 +54,17 @@ using Flush = void (*)(std::span<const Contribution> list, Grad& dw);
 // then add.
 enum class FlushOrder : uint8_t { dense, sparse };
 
-// The gradient of one input. tensor() makes it exist; into() says how to combine. Both may be
-// called in any order.
+// The gradient of one input, as backward code sees it.
 class Grad {
  public:
   Grad(Tape* tape, int32_t slot, bool shared) : tape_(tape), slot_(slot), shared_(shared) {}
-  bool needed() const { return slot_ >= 0; }
+  bool needed() const { return slot_ >= 0; }  // false: a constant, and nothing below may be called
+  // tensor() makes it exist, into() says how to combine; in any order. Both hold for this call of
+  // backward: an op that passes over tensor() twice adds in the second pass, whatever into() says.
   Tensor& tensor();
   Into into();
-  // The input's gradient is `dy` itself (reshape, identity): kept without a copy where it is the
-  // first contribution.
+  // The input's gradient is `dy` itself (reshape, identity): shared, not copied, where it is the
+  // first.
   void accept(const Tensor& dy);
   // Leaves (a, b) for `flush`: at a parameter, until backward reaches it; elsewhere it runs now.
   void contribute(Flush flush, FlushOrder order, Tensor a, Tensor b);
@@ -78,17 +79,7 @@ class Grad {
 };
 
 // The inputs' gradients, in the order in which they were recorded.
-class Grads {
- public:
-  Grads(Grad* first, size_t count) : first_(first), count_(count) {}
-  Grad& operator[](size_t i) { return first_[i]; }
-  size_t size() const { return count_; }
-
- private:
-  Grad* first_;
-  size_t count_;
-};
-
+using Grads = std::span<Grad>;
 // The outputs' gradients; undefined where nothing flowed back.
 using OutputGrads = std::span<const Tensor>;
 

@@ -80,7 +80,15 @@ class Tensor {
   Tensor slice(int64_t begin,
                int64_t end) const;  // rows [begin, end) of the leading axis, same storage
   Tensor clone() const;             // own storage
-  Tensor to(DType dtype) const;     // converted copy (the handle itself where dtype fits already)
+  // No values, but shape, dtype and device, as empty_like() needs them.
+  Tensor without_values() const {
+    Tensor t;
+    t.shape_ = shape_;
+    t.dtype_ = dtype_;
+    t.device_ = device_;
+    return t;
+  }
+  Tensor to(DType dtype) const;  // converted copy (the handle itself where dtype fits already)
   void copy_from(const Tensor& source);  // same shape and dtype
   void fill(double value);
   double item(int64_t index = 0) const;  // one element as a double
