@@ -170,6 +170,20 @@ TEST(CheckpointFailure, EveryFailingCallOfALoadGivesACheckpointOrThrows) {
   EXPECT_GT(runs, 80);
 }
 
+TEST(CheckpointFailure, ASaveThatCannotSeeWhichFileIsNewerReplacesNone) {
+  class Unreadable : public QuickFiles {
+    ssize_t read(int, void*, size_t) override {
+      errno = EIO;
+      return -1;
+    }
+  } files;
+  const TwoSteps two;
+  CheckpointFolder writer(two.folder.path(), files);
+  EXPECT_EQ(error_of([&] { writer.save(run_at(3)); }).first, ErrorKind::write);
+  EXPECT_EQ(read_safetensors(writer.file(0)).metadata.at("value.step"), "1");
+  EXPECT_EQ(read_file(two.newer, 1 << 20), two.bytes);
+}
+
 TEST(CheckpointFailure, TheFirstSaveAndEveryTwentiethAreReadBack) {
   // Writes that lose a bit: found by the read-back, the old checkpoint stays the one to use.
   class LosesABit : public QuickFiles {
