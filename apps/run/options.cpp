@@ -81,8 +81,9 @@ const CommandSpec* Registry::find_command(std::string_view name) const {
 
 const Preset* Registry::find_preset(std::string_view name, std::string_view command) const {
   for (const Preset& preset : presets_) {
-    const bool meant = preset.commands.empty() || std::find(preset.commands.begin(), preset.commands.end(),
-                                                            command) != preset.commands.end();
+    const bool meant =
+        preset.commands.empty() ||
+        std::find(preset.commands.begin(), preset.commands.end(), command) != preset.commands.end();
     if (preset.name == name && meant) return &preset;
   }
   return nullptr;
@@ -201,129 +202,6 @@ std::vector<std::string> differing_options(const Settings& a, const Settings& b)
     if (!same) names.push_back(value.spec.name);
   }
   return names;
-}
-
-void add_common_options(Registry& registry) {
-  const auto add = [&](const std::vector<std::string>& commands, OptionSpec spec) {
-    for (const std::string& command : commands) {
-      if (registry.find_command(command)) spec.commands.push_back(command);
-    }
-    if (!spec.commands.empty()) registry.add(std::move(spec));
-  };
-  const std::vector<std::string> starting = {"run", "search", "train"};
-  const std::vector<std::string> running = {"run", "search", "train", "derive", "resume"};
-  const std::vector<std::string> computing = {"run",  "search", "train",    "derive",
-                                              "eval", "resume", "correlate"};
-  const std::vector<std::string> configured = {"run",  "search",    "train", "derive",
-                                               "eval", "correlate", "arch"};
-  using K = OptionKind;
-  const OptionScope execution = OptionScope::execution;
-  const OptionScope invocation = OptionScope::invocation;
-  const std::string interface = "INTERFACE.md";
-  add({"run", "search", "train", "derive", "eval", "correlate"},
-      {.name = "data",
-       .unit = "PATH|builtin:NAME",
-       .help = "the data; its form is recognised by content",
-       .source = interface,
-       .group = "data"});
-  add(starting, {.name = "out",
-                 .unit = "RUN",
-                 .help = "the run directory to make",
-                 .source = interface,
-                 .group = "files",
-                 .scope = invocation});
-  add(starting, {.name = "overwrite",
-                 .kind = K::flag,
-                 .help = "replace an existing run directory",
-                 .source = interface,
-                 .group = "files",
-                 .scope = invocation});
-  add(configured, {.name = "config",
-                   .unit = "FILE.toml",
-                   .help = "read options from a file",
-                   .source = interface,
-                   .group = "files",
-                   .scope = invocation});
-  add(configured, {.name = "preset",
-                   .kind = K::choice,
-                   .help = "a named set of values",
-                   .source = interface,
-                   .group = "general",
-                   .scope = execution});
-  add({"run", "search", "train", "derive", "correlate", "arch", "data"},
-      {.name = "seed",
-       .kind = K::integer,
-       .default_value = "1",
-       .minimum = 0,
-       .help = "seed of every random stream",
-       .source = interface});
-  add(computing, {.name = "device",
-                  .kind = K::choice,
-                  .default_value = "cpu",
-                  .choices = {"cpu", "auto"},
-                  .help = "where to compute",
-                  .source = interface,
-                  .group = "machine",
-                  .scope = execution});
-  add(computing, {.name = "threads",
-                  .kind = K::integer,
-                  .unit = "threads",
-                  .minimum = 1,
-                  .maximum = 1024,
-                  .help = "threads that compute; unset: the cores allowed to this process",
-                  .source = interface,
-                  .group = "machine",
-                  .scope = execution});
-  add({"run", "search", "train", "derive", "resume", "correlate"},
-      {.name = "budget",
-       .kind = K::duration,
-       .minimum = 1,
-       .help = "wall-clock cap: then a checkpoint, a result, exit 0",
-       .source = interface,
-       .group = "length",
-       .scope = execution});
-  add({"run", "search", "train", "resume"}, {.name = "max-steps",
-                                             .kind = K::integer,
-                                             .unit = "steps",
-                                             .minimum = 1,
-                                             .help = "stop after so many shared or train steps",
-                                             .source = interface,
-                                             .group = "length",
-                                             .scope = execution});
-  add(starting, {.name = "log-every",
-                 .kind = K::integer,
-                 .default_value = "50",
-                 .unit = "steps",
-                 .minimum = 1,
-                 .help = "shared or train steps a metrics line",
-                 .source = interface,
-                 .group = "output"});
-  add({"run", "search", "train", "resume"}, {.name = "checkpoint-every",
-                                             .kind = K::interval,
-                                             .default_value = "10m",
-                                             .help = "time or steps between checkpoints",
-                                             .source = interface,
-                                             .group = "output",
-                                             .scope = execution});
-  add(starting, {.name = "on-nan",
-                 .kind = K::choice,
-                 .default_value = "stop",
-                 .choices = {"stop"},
-                 .help = "what to do at a NaN or an infinity",
-                 .source = interface,
-                 .group = "general"});
-  add(running, {.name = "json-log",
-                .kind = K::flag,
-                .help = "print one JSON object a line instead of text",
-                .source = interface,
-                .group = "output",
-                .scope = invocation});
-  add(computing, {.name = "quiet",
-                  .kind = K::flag,
-                  .help = "print only results and errors",
-                  .source = interface,
-                  .group = "output",
-                  .scope = invocation});
 }
 
 }  // namespace enas
