@@ -141,7 +141,8 @@ TEST(Draw, NoArrowCrossesABox) {
     const Drawing drawing = random_drawing(seed);
     std::vector<LayoutSize> sizes;
     for (const DrawnNode& node : drawing.nodes) {
-      sizes.push_back({40.0 + 10 * static_cast<double>(node.label.size()), 40});
+      const double width = 40.0 + 10 * static_cast<double>(node.label.size());
+      sizes.push_back(drawing.top_down ? LayoutSize{width, 40} : LayoutSize{40, width});
     }
     expect_clear(drawing, sizes);
   }
