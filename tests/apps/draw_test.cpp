@@ -146,6 +146,13 @@ TEST(Draw, NoArrowCrossesABox) {
     }
     expect_clear(drawing, sizes);
   }
+  Drawing uneven;  // the arrow a -> e must wait for the end of the longer box b
+  for (const char* id : {"s", "a", "b", "d", "e"}) uneven.nodes.push_back({.id = id});
+  for (const auto& [from, to] : std::vector<std::pair<const char*, const char*>>{
+           {"s", "a"}, {"s", "b"}, {"a", "d"}, {"b", "e"}, {"a", "e"}}) {
+    uneven.edges.push_back({.from = from, .to = to});
+  }
+  expect_clear(uneven, {{40, 40}, {40, 40}, {40, 300}, {40, 40}, {40, 40}});
   Drawing cell = published_cell();
   expect_clear(cell, std::vector<LayoutSize>(cell.nodes.size(), {90, 40}));
 }
