@@ -18,11 +18,34 @@ struct Part {
   Floats get(const float* p) const { return load_tail(p, n, 0.0f); }
   void put(float* p, Floats v) const { store_tail(p, v, n); }
 };
+// Holds its results back until flush().
+struct Late {
+  Floats values[6];
+  float* places[6];
+  int count = 0;
+  Floats get(const float* p) const { return load(p); }
+  void put(float* p, Floats v) {
+    values[count] = v;
+    places[count++] = p;
+  }
+  void flush() const {
+    for (int i = 0; i < count; ++i) store(places[i], values[i]);
+  }
+};
+// A ragged end is a whole vector that overlaps its neighbour. It is computed first and stored last,
+// so that the loops may work in place: both give the shared columns the same bits.
 template <class F>
 inline void each_block(int64_t n, F f) {
   const int64_t body = n / kWidth * kWidth;
-  for (int64_t c = 0; c < body; c += kWidth) f(c, Whole{});
-  if (body < n) f(body, Part{n - body});
+  if (body == 0) {
+    Part part{n};
+    return f(int64_t{0}, part);
+  }
+  Late late;
+  if (body < n) f(n - kWidth, late);
+  Whole whole;
+  for (int64_t c = 0; c < body; c += kWidth) f(c, whole);
+  late.flush();
 }
 #else
 struct One {
@@ -37,7 +60,8 @@ struct One {
 };
 template <class F>
 inline void each_block(int64_t n, F f) {
-  for (int64_t c = 0; c < n; ++c) f(c, One{});
+  One one;
+  for (int64_t c = 0; c < n; ++c) f(c, one);
 }
 #endif
 
@@ -70,7 +94,7 @@ inline void visit_activation(Activation activation, F f) {
 template <class T>
 inline void activation_rows(Activation activation, T* z, int64_t n) {
   visit_activation(activation, [=](auto f) {
-    each_block(n, [=](int64_t i, auto at) { at.put(z + i, f.f(at.get(z + i), 0.0f)); });
+    each_block(n, [=](int64_t i, auto& at) { at.put(z + i, f.f(at.get(z + i), 0.0f)); });
   });
 }
 
@@ -79,7 +103,7 @@ inline void activation_rows_backward(Activation activation, const T* y, const T*
                                      int64_t n) {
   visit_activation(activation, [=](auto f) {
     each_block(
-        n, [=](int64_t i, auto at) { at.put(dz + i, f.df(at.get(y + i), at.get(dy + i), 0.0f)); });
+        n, [=](int64_t i, auto& at) { at.put(dz + i, f.df(at.get(y + i), at.get(dy + i), 0.0f)); });
   });
 }
 
@@ -91,7 +115,7 @@ inline void highway_rows(Activation activation, const T* carry, T* z, T* y, int6
     for (int64_t r = 0; r < rows; ++r) {
       const T* s_row = carry + r * n;
       T *h_row = z + 2 * r * n, *t_row = h_row + n, *y_row = y + r * n;
-      each_block(n, [=](int64_t i, auto at) {
+      each_block(n, [=](int64_t i, auto& at) {
         const auto s = at.get(s_row + i);
         const auto h = f.f(at.get(h_row + i), 0.0f);
         const auto gate = sigmoid(at.get(t_row + i));
@@ -111,7 +135,7 @@ inline void highway_rows_backward(Activation activation, const T* gates, const T
     for (int64_t r = 0; r < rows; ++r) {
       const T *h_row = gates + 2 * r * n, *s_row = carry + r * n, *dy_row = dy + r * n;
       T *dh_row = dz + 2 * r * n, *ds_row = ds + r * n;
-      each_block(n, [=](int64_t i, auto at) {
+      each_block(n, [=](int64_t i, auto& at) {
         const auto h = at.get(h_row + i), gate = at.get(h_row + n + i), up = at.get(dy_row + i);
         at.put(dh_row + i, f.df(h, up * gate, 0.0f));
         at.put(dh_row + n + i, Sigmoid::df(gate, up * (h - at.get(s_row + i)), 0.0f));
@@ -127,7 +151,7 @@ inline void highway_rows_backward(Activation activation, const T* gates, const T
 template <class T>
 inline void lstm_rows(const T* c, T* z, T* h_next, T* c_next, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, z += 4 * n, c += n, h_next += n, c_next += n) {
-    each_block(n, [=](int64_t j, auto at) {
+    each_block(n, [=](int64_t j, auto& at) {
       const auto i = sigmoid(at.get(z + j)), f = sigmoid(at.get(z + n + j));
       const auto o = sigmoid(at.get(z + 2 * n + j)), g = tanh(at.get(z + 3 * n + j));
       const auto next = i * g + f * at.get(c + j);
@@ -149,7 +173,7 @@ inline void lstm_rows_backward(const T* gates, const T* c, const T* c_next, cons
     const T* z = gates + 4 * r * n;
     T* dz_row = dz + 4 * r * n;
     const int64_t row = r * n;
-    each_block(n, [=](int64_t j, auto at) {
+    each_block(n, [=](int64_t j, auto& at) {
       const auto i = at.get(z + j), f = at.get(z + n + j), o = at.get(z + 2 * n + j);
       const auto g = at.get(z + 3 * n + j), cell = tanh(at.get(c_next + row + j));
       const auto zero = i - i;

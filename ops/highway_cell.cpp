@@ -82,7 +82,7 @@ ISA_SELECT(highway_gates_back,
 
 namespace {
 
-constexpr int64_t kGrain = 4096;  // gated elements a chunk
+constexpr int64_t kGrain = 2048;  // gated elements a chunk
 
 void forward_rows(Activation f, const float* s, float* z, float* y, int64_t rows, int64_t n) {
   highway_gates(f, s, z, y, rows, n);

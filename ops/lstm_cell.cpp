@@ -50,7 +50,7 @@ ISA_SELECT(lstm_gates_back,
 
 namespace {
 
-constexpr int64_t kGrain = 2048;  // cells a chunk
+constexpr int64_t kGrain = 1024;  // cells a chunk
 
 void forward_rows(const float* c, float* z, float* h_next, float* c_next, int64_t rows, int64_t n) {
   lstm_gates(c, z, h_next, c_next, rows, n);
