@@ -48,7 +48,10 @@ bool WeightAverage::observe(double loss) {
 
 void WeightAverage::swap(std::span<Parameter* const> all) {
   check(started(), "average", "swap before averaging has begun");
-  for (const Parameter* p : all) average_of(*p);  // all or none
+  for (const Parameter* p : all) {  // all or none
+    check(average_of(*p).device() == Device::cpu, ErrorKind::device, "average",
+          "swap works on the CPU only; run with --device cpu");
+  }
   constexpr int64_t kGrain = 1 << 16;
   for (Parameter* p : all) {
     auto* weights = static_cast<unsigned char*>(p->value.raw());
