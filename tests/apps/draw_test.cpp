@@ -152,7 +152,7 @@ TEST(Draw, NoArrowCrossesABox) {
            {"s", "a"}, {"s", "b"}, {"a", "d"}, {"b", "e"}, {"a", "e"}}) {
     uneven.edges.push_back({.from = from, .to = to});
   }
-  expect_clear(uneven, {{40, 40}, {40, 40}, {40, 600}, {40, 40}, {40, 40}});
+  expect_clear(uneven, {{40, 40}, {40, 40}, {200, 600}, {40, 40}, {40, 40}});
   Drawing cell = published_cell();
   expect_clear(cell, std::vector<LayoutSize>(cell.nodes.size(), {90, 40}));
 }
