@@ -1,5 +1,7 @@
 #include "ops/pointwise.h"
 
+#include <algorithm>
+
 #include "ops/pointwise_functors.h"
 #include "tensor/dispatch.h"
 #include "tensor/isa.h"
@@ -12,13 +14,15 @@ template <class Functor>
 Var unary(const char* name, Unary op, double parameter, const Var& x) {
   Tensor y = empty_like(x.value());
   dispatch<cpu::unary_forward, cuda::unary_forward>(op, parameter, x.value(), y);
-  const Tensor saved = Functor::kSaves == Saves::x   ? x.value()
-                       : Functor::kSaves == Saves::y ? y
-                                                     : Tensor();
-  return record(name, {x}, y, [op, parameter, saved](const Tensor& dy, Grads& dx) {
-    dispatch<cpu::unary_backward, cuda::unary_backward>(op, parameter, saved.defined() ? saved : dy,
-                                                        dy, dx[0].tensor(), dx[0].into());
-  });
+  Tensor saved = Functor::kSaves == Saves::x   ? x.value()
+                 : Functor::kSaves == Saves::y ? y
+                                               : Tensor();
+  return record(name, {x}, std::move(y),
+                [op, parameter, saved = std::move(saved)](const Tensor& dy, Grads& dx) {
+                  dispatch<cpu::unary_backward, cuda::unary_backward>(
+                      op, parameter, saved.defined() ? saved : dy, dy, dx[0].tensor(),
+                      dx[0].into());
+                });
 }
 
 // Keeps of the operands what the wanted gradients read.
@@ -29,19 +33,22 @@ Var binary(const char* name, Binary op, const Var& a, const Var& b) {
         b.dtype(), " ", b.shape());
   Tensor y = empty_like(a.value());
   dispatch<cpu::binary_forward, cuda::binary_forward>(op, a.value(), b.value(), y);
-  const Tensor saved_a = Functor::kSaves && b.has_grad() ? a.value() : Tensor();
-  const Tensor saved_b = Functor::kSaves ? b.value() : Tensor();
-  return record(name, {a, b}, y, [op, saved_a, saved_b](const Tensor& dy, Grads& dx) {
-    const Tensor& right = saved_b.defined() ? saved_b : dy;
-    if (dx[0].needed()) {
-      dispatch<cpu::binary_backward_a, cuda::binary_backward_a>(op, right, dy, dx[0].tensor(),
-                                                                dx[0].into());
-    }
-    if (dx[1].needed()) {
-      dispatch<cpu::binary_backward_b, cuda::binary_backward_b>(
-          op, saved_a.defined() ? saved_a : dy, right, dy, dx[1].tensor(), dx[1].into());
-    }
-  });
+  Tensor saved_a = Functor::kSaves && b.has_grad() ? a.value() : Tensor();
+  Tensor saved_b = Functor::kSaves ? b.value() : Tensor();
+  return record(name, {a, b}, std::move(y),
+                [op, saved_a = std::move(saved_a), saved_b = std::move(saved_b)](const Tensor& dy,
+                                                                                 Grads& dx) {
+                  const Tensor& right = saved_b.defined() ? saved_b : dy;
+                  if (dx[0].needed()) {
+                    dispatch<cpu::binary_backward_a, cuda::binary_backward_a>(
+                        op, right, dy, dx[0].tensor(), dx[0].into());
+                  }
+                  if (dx[1].needed()) {
+                    dispatch<cpu::binary_backward_b, cuda::binary_backward_b>(
+                        op, saved_a.defined() ? saved_a : dy, right, dy, dx[1].tensor(),
+                        dx[1].into());
+                  }
+                });
 }
 
 }  // namespace
@@ -219,7 +226,7 @@ void cpu::add_row_forward(const Tensor& x, const Tensor& row, Tensor& y) {
   });
 }
 
-// Each chunk sums its columns over all rows in order: no partial sums, the same bits always.
+// Each chunk sums whole groups of columns over all rows, in their order: the same bits always.
 void cpu::column_sums(const Tensor& dy, Tensor& drow, Into into) {
   const int64_t rows = dy.shape().rows(), columns = dy.size(-1);
   const bool adds = into == Into::add;
@@ -227,7 +234,10 @@ void cpu::column_sums(const Tensor& dy, Tensor& drow, Into into) {
     using T = decltype(tag);
     const T* up = dy.data<T>();
     T* out = drow.data<T>();
-    parallel_for(columns, kGrain / (rows + 1), [&](int64_t begin, int64_t end) {
+    constexpr int64_t kGroup = 64;
+    const int64_t groups = (columns + kGroup - 1) / kGroup;
+    parallel_for(groups, kGrain / (kGroup * (rows + 1)), [&](int64_t first, int64_t last) {
+      const int64_t begin = first * kGroup, end = std::min(last * kGroup, columns);
       if constexpr (sizeof(T) == 4) {
         column_sums_range(up, out, rows, columns, begin, end, adds);
       } else {

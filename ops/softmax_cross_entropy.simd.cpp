@@ -3,6 +3,8 @@
 
 namespace enas::ENAS_ISA_NAMESPACE {
 
+constexpr int64_t kAhead = 512;  // floats
+
 // dx (+)= exp(x - top) * (factor / total) with the row's {top, 1 / total}, and -factor at the
 // target. x may be dx.
 void cross_entropy_rows_backward(const float* x, const int32_t* targets, const float* kept,
@@ -11,6 +13,7 @@ void cross_entropy_rows_backward(const float* x, const int32_t* targets, const f
   for (int64_t r = 0; r < rows; ++r, x += columns, dx += columns, kept += 2) {
     const float top = kept[0], scale = kept[1] * factor;
     for (int64_t c = 0; c < body; c += kWidth) {
+      prefetch_for_write(dx + c + kAhead);
       const Floats g = exp(load(x + c) - top) * scale;
       store(dx + c, add ? load(dx + c) + g : g);
     }
