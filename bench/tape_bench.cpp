@@ -1,9 +1,10 @@
-// What recording costs: ops on 4 elements, whose arithmetic is nothing, forward and backward, in ns
-// per op (counter ns_per_op). Runs on one thread.
+// What recording costs: ops on 4 elements, whose arithmetic is nothing, forward and backward, as
+// time per op (counter per_op, seconds in JSON). Runs on one thread.
 //   build/tape_bench --benchmark_filter=chain --benchmark_format=json
 #include <benchmark/benchmark.h>
 
 #include "autograd/tape.h"
+#include "ops/pointwise.h"
 
 namespace enas {
 namespace {
@@ -38,8 +39,8 @@ Var square4(const Var& x) {
 constexpr int kOps = 1000;
 
 void report(benchmark::State& state) {
-  state.counters["ns_per_op"] = benchmark::Counter(
-      kOps * 1e-9, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+  using benchmark::Counter;
+  state.counters["per_op"] = Counter(kOps, Counter::kIsIterationInvariantRate | Counter::kInvert);
 }
 
 // A chain of 1000 ops, each reading the one before.
@@ -60,6 +61,19 @@ void chain(benchmark::State& state, const Op& op) {
 
 void chain_square4(benchmark::State& state) { chain(state, square4); }
 BENCHMARK(chain_square4);
+
+// The real ops, with their checks and dispatch.
+void chain_tanh(benchmark::State& state) { chain(state, tanh); }
+BENCHMARK(chain_tanh);
+void chain_mul_constant(benchmark::State& state) {
+  const Var w = Tensor::full({4}, 1.01);
+  chain(state, [&](const Var& x) { return mul(x, w); });
+}
+BENCHMARK(chain_mul_constant);
+void chain_add_itself(benchmark::State& state) {
+  chain(state, [](const Var& x) { return add(x, x); });
+}
+BENCHMARK(chain_add_itself);
 
 void chain_add4_parameter(benchmark::State& state) {
   Tape tape;

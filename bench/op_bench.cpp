@@ -1,0 +1,149 @@
+// Every op case marked .bench, forward and backward alone, as rows op/shape/pass in f32; rates from
+// the case's FLOP and byte counts (backward counts twice the forward).
+//   build/op_bench [--threads N] --benchmark_filter=softmax --benchmark_format=json
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "tensor/thread_pool.h"
+#include "tests/op_cases.h"
+
+namespace enas::test {
+namespace {
+
+void report(benchmark::State& state, const OpCase& c, double passes) {
+  using benchmark::Counter;
+  const auto rate = Counter::kIsIterationInvariantRate;
+  if (c.flops > 0) state.counters["flops"] = Counter(passes * c.flops, rate);
+  if (c.bytes > 0) {
+    state.counters["bytes"] = Counter(passes * c.bytes, rate, Counter::OneK::kIs1024);
+  }
+}
+
+void forward(benchmark::State& state, const OpCase& c) {
+  const std::vector<Tensor> inputs = as_dtype(draw_inputs(c, 0), DType::f32);
+  const std::vector<Var> constants(inputs.begin(), inputs.end());
+  Tape tape;
+  for (auto _ : state) benchmark::DoNotOptimize(c.op(tape, constants));
+  report(state, c, 1);
+}
+
+// A scalar whose gradient towards each output is given: costs nothing in backward.
+Var seed(const std::vector<Var>& outputs, const std::vector<Tensor>& gradients) {
+  const std::vector<Input> inputs(outputs.begin(), outputs.end());
+  return record("seed", std::span<const Input>(inputs), Tensor::full({}, 0),
+                [&gradients](const Tensor&, Grads& dx) {
+                  for (size_t k = 0; k < dx.size(); ++k) {
+                    if (dx[k].needed()) dx[k].accept(gradients[k]);
+                  }
+                });
+}
+
+void backward(benchmark::State& state, const OpCase& c) {
+  const std::vector<Tensor> inputs = as_dtype(draw_inputs(c, 0), DType::f32);
+  std::vector<Tensor> gradients;
+  Tape tape;
+  for (auto _ : state) {
+    tape.clear();
+    std::vector<Var> vars;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const bool differentiable = c.inputs[i].grad && is_floating(inputs[i].dtype());
+      vars.push_back(differentiable ? tape.variable(inputs[i]) : Var(inputs[i]));
+    }
+    std::vector<Var> outputs = c.op(tape, vars);
+    for (size_t k = gradients.size(); k < outputs.size(); ++k) {
+      const Tensor& y = outputs[k].value();
+      gradients.push_back(Tensor::full(y.shape(), 0.5 + static_cast<double>(k), y.dtype()));
+    }
+    const Var loss = seed(outputs, gradients);
+    outputs.clear();  // as in a model, where values die with their last reader
+    const auto start = std::chrono::steady_clock::now();
+    tape.backward(loss);
+    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+    state.SetIterationTime(time.count());
+  }
+  report(state, c, 2);
+}
+
+void register_rows() {
+  for (const OpFamily& family : op_families()) {
+    for (const OpCase& c : family.cases) {
+      if (!c.bench) continue;
+      const std::string name = family.name + "/" + c.label;
+      benchmark::RegisterBenchmark((name + "/forward").c_str(), forward, c)->UseRealTime();
+      if (c.gradient) {
+        benchmark::RegisterBenchmark((name + "/backward").c_str(), backward, c)->UseManualTime();
+      }
+    }
+  }
+}
+
+// Prints rows as op/shape/pass: without the library's suffix for the kind of clock, which is real
+// time in all of them.
+class PlainNames : public benchmark::BenchmarkReporter {
+ public:
+  explicit PlainNames(BenchmarkReporter* inner) : inner_(inner) {}
+  bool ReportContext(const Context& context) override {
+    inner_->SetOutputStream(&GetOutputStream());
+    return inner_->ReportContext(context);
+  }
+  void ReportRuns(const std::vector<Run>& rows) override {
+    std::vector<Run> plain = rows;
+    for (Run& row : plain) row.run_name.time_type.clear();
+    inner_->ReportRuns(plain);
+  }
+  void Finalize() override { inner_->Finalize(); }
+
+ private:
+  std::unique_ptr<BenchmarkReporter> inner_;
+};
+
+bool writes_file(int argc, char** argv) {
+  return std::any_of(argv, argv + argc, [](const char* text) {
+    return std::strncmp(text, "--benchmark_out=", 16) == 0;
+  });
+}
+
+// Takes `--threads N` out of the arguments.
+void set_threads(int& argc, char** argv) {
+  int kept = 1;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--threads") == 0 && i + 1 < argc) {
+      char* end = nullptr;
+      const long threads = std::strtol(argv[++i], &end, 10);
+      check(*argv[i] != '\0' && *end == '\0' && threads >= 0 && threads <= 256, ErrorKind::usage,
+            "--threads", "expects 0 to 256, got ", argv[i]);
+      set_thread_count(static_cast<int>(threads));
+    } else {
+      argv[kept++] = argv[i];
+    }
+  }
+  argc = kept;
+}
+
+}  // namespace
+}  // namespace enas::test
+
+int main(int argc, char** argv) {
+  try {
+    enas::test::set_threads(argc, argv);
+    benchmark::AddCustomContext("threads", std::to_string(enas::thread_count()));
+    enas::test::register_rows();
+    const bool to_file = enas::test::writes_file(argc, argv);
+    benchmark::Initialize(&argc, argv);
+    if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+    enas::test::PlainNames display(benchmark::CreateDefaultDisplayReporter());
+    enas::test::PlainNames file(new benchmark::JSONReporter);
+    benchmark::RunSpecifiedBenchmarks(&display, to_file ? &file : nullptr);
+    benchmark::Shutdown();
+    return 0;
+  } catch (const enas::Error& error) {
+    std::fprintf(stderr, "op_bench: %s\n", error.what());
+    return error.exit_code();
+  }
+}
