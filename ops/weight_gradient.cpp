@@ -23,8 +23,6 @@ void flush_rows(std::span<const Contribution> list, Grad& dw) {
 
 namespace {
 
-// A stack of at least this many rows makes reading and writing dw cheap beside the product.
-constexpr int64_t kStackRows = 1024;
 using Blocks = std::span<const Contribution>;
 
 // Backward leaves the last use first: back to front is the order of recording.

@@ -95,7 +95,7 @@ TEST(MatmulWindow, GradientIsTheSumOfAllUses) {
 // More rows than one stack takes, and a use too large to wait.
 TEST(MatmulWindow, StacksAndLargeUsesAgree) {
   std::vector<Tensor> inputs;
-  for (uint64_t t = 0; t < 9; ++t) inputs.push_back(random_tensor({250, 3}, t));
+  for (uint64_t t = 0; t < 9; ++t) inputs.push_back(random_tensor({kStackRows / 3, 3}, t));
   inputs.push_back(random_tensor({kWaitingRows + 44, 3}, 77));
   expect_window(inputs, 3, 2, Transpose::no, Transpose::no);
   expect_window(inputs, 3, 2, Transpose::no, Transpose::yes);
