@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "autograd/parameter.h"
@@ -22,8 +23,7 @@ std::vector<UpdateItem> update_items(const char* optimizer, const Options& optio
     if (!p->grad.defined() && !options.dense) continue;
     UpdateItem item;
     item.value = p->value;
-    item.grad = std::move(p->grad);
-    p->grad = Tensor();
+    item.grad = std::exchange(p->grad, Tensor());
     if (options.decay != 0 && (!options.decays || options.decays(*p))) item.decay = options.decay;
     give_slots(*p, item);
     items.push_back(std::move(item));

@@ -73,8 +73,8 @@ TEST(WeightAverage, AClosedGateDoesNotCount) {
 
 TEST(WeightAverage, NonMonotonicTrigger) {
   WeightAverage average({.window = 3});
-  // Compared with the best of all earlier evaluations but the last three.
-  const double losses[] = {100, 90, 95, 99, 98, 91, 90.5, 89};
+  // Compared with the best of all earlier evaluations but the last three; the fourth has none.
+  const double losses[] = {100, 90, 95, 120, 98, 91, 90.5, 89};
   const bool starts[] = {false, false, false, false, false, true, false, false};
   for (size_t i = 0; i < 8; ++i) EXPECT_EQ(average.observe(losses[i]), starts[i]) << i;
   Model model;

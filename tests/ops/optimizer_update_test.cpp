@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "tensor/isa.h"
 #include "tensor/philox.h"
 #include "tests/op_cases.h"
 
@@ -241,6 +242,25 @@ TEST(OptimizerUpdate, AdamOfOneStepMovesByTheRate) {
   for (int64_t i = 0; i < 3; ++i) EXPECT_NEAR(std::fabs(item.value.item(i)), 0.5, 1e-12);
   EXPECT_GT(item.value.item(1), 0);
   EXPECT_EQ(item.step.item(), 1);
+}
+
+// 1 - beta is rounded once: 1.0f - 0.999f would be off by 1e-5.
+TEST(OptimizerUpdate, AdamRoundsOneMinusBetaOnce) {
+  for (const Isa path : available_isas()) {
+    set_isa(path);
+    UpdateItem item;
+    item.value = Tensor::zeros({37});
+    item.grad = Tensor::full({37}, 2);
+    item.slot0 = Tensor::zeros({37});
+    item.slot1 = Tensor::zeros({37});
+    item.step = Tensor::zeros({1}, DType::f64);
+    optimizer_update(AdamRule{.lr = 1, .beta1 = 0.99}, {&item, 1}, gate_of(1));
+    for (int64_t i = 0; i < 37; ++i) {
+      EXPECT_NEAR(item.slot0.item(i), 0.02, 0.02 * 0x1p-22);
+      EXPECT_NEAR(item.slot1.item(i), 0.004, 0.004 * 0x1p-22);
+    }
+  }
+  set_isa(available_isas().back());
 }
 
 TEST(OptimizerUpdate, RefusesWhatDoesNotFit) {
