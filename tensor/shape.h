@@ -12,6 +12,7 @@ namespace enas {
 class Shape {
  public:
   static constexpr int kMaxRank = 6;
+  static constexpr int64_t kMost = int64_t{1} << 56;  // elements, so that bytes fit a size_t
 
   Shape() = default;
   Shape(std::initializer_list<int64_t> extents) {
@@ -51,7 +52,7 @@ class Shape {
     bool overflow = false;
     for (int i = 0; i < axes; ++i)
       overflow |= __builtin_mul_overflow(n, extents_[static_cast<size_t>(i)], &n);
-    check(!overflow, "shape", "more than 2^63 elements in ", *this);
+    check(!overflow && n <= kMost, "shape", "more than 2^56 elements in ", *this);
     return n;
   }
   int at(int axis) const {

@@ -31,8 +31,9 @@ constexpr size_t kRefill = size_t{64} << 10;  // a small class takes this much o
 
 size_t round_up(size_t bytes, size_t step) { return (bytes + step - 1) / step * step; }
 
-char* map(char* wish, size_t bytes) {
-  void* place = mmap(wish, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+char* map(uintptr_t wish, size_t bytes) {
+  void* place = mmap(reinterpret_cast<void*>(wish), bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return place == MAP_FAILED ? nullptr : static_cast<char*>(place);
 }
 
@@ -40,11 +41,12 @@ char* map(char* wish, size_t bytes) {
 // neighbouring slabs coalesce. nullptr where the system has no more.
 char* map_slab(char* above, size_t bytes) {
   constexpr size_t kSlab = MemoryPool::kSlab;
-  char* slab = map(above == nullptr ? nullptr : above - bytes, bytes);
+  const auto top = reinterpret_cast<uintptr_t>(above);
+  char* slab = map(top > bytes ? top - bytes : 0, bytes);
   const auto astray = [&] { return reinterpret_cast<uintptr_t>(slab) % kSlab; };
   if (slab == nullptr || astray() == 0) return slab;
   munmap(slab, bytes);
-  slab = map(nullptr, bytes + kSlab);  // somewhere in it lies an aligned one
+  slab = map(0, bytes + kSlab);  // somewhere in it lies an aligned one
   if (slab == nullptr) return nullptr;
   const size_t skip = kSlab - astray();
   munmap(slab, skip);

@@ -46,6 +46,7 @@ TEST(Shape, RefusesWhatItCannotHold) {
   EXPECT_THROW(s.set(0, -1), Error);
   constexpr int64_t kHuge = int64_t{1} << 40;
   EXPECT_THROW((Shape{kHuge, kHuge}).numel(), Error);
+  EXPECT_THROW((Shape{kHuge, kHuge >> 20}).numel(), Error);  // its bytes would wrap
 }
 
 }  // namespace
