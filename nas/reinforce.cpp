@@ -14,12 +14,14 @@ std::vector<double> RewardBaseline::advantages(std::span<const double> rewards) 
     check(std::isfinite(reward), ErrorKind::diverged, "reinforce", "a reward is ", reward,
           "; the shared weights have diverged: lower --shared-lr or --shared-clip");
   }
-  double b = value_.value_or(std::accumulate(rewards.begin(), rewards.end(), 0.0) /
-                             static_cast<double>(rewards.size()));
+  const double mean =
+      std::accumulate(rewards.begin(), rewards.end(), 0.0) / static_cast<double>(rewards.size());
+  double b = value_.value_or(folded_first_ ? 0 : mean);
   std::vector<double> list;
   for (const double reward : rewards) {
-    list.push_back(reward - b);
+    const double before = b;
     b -= (1 - decay_) * (b - reward);
+    list.push_back(reward - (folded_first_ ? b : before));
   }
   value_ = b;
   return list;

@@ -11,10 +11,13 @@
 
 namespace enas {
 
-// b <- b - (1 - decay) (b - r), started at the mean reward of the first update.
+// b <- b - (1 - decay) (b - r), started at the mean reward of the first update. folded_first
+// (parity switch baseline-first): started at 0, and a reward is folded in before its own advantage
+// is taken.
 class RewardBaseline {
  public:
-  explicit RewardBaseline(double decay) : decay_(decay) {}
+  explicit RewardBaseline(double decay, bool folded_first = false)
+      : decay_(decay), folded_first_(folded_first) {}
   // The advantages r_s - b of one update, each against the baseline before its own reward is folded
   // in. Not-finite rewards are refused (kind diverged) and leave the baseline as it was.
   std::vector<double> advantages(std::span<const double> rewards);
@@ -23,6 +26,7 @@ class RewardBaseline {
 
  private:
   double decay_;
+  bool folded_first_;
   std::optional<double> value_;
 };
 

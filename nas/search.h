@@ -56,6 +56,7 @@ struct ControllerStepOptions {
   int64_t samples = 10;  // architectures an update
   double lr = 5e-5;
   double entropy_weight = 1e-5;  // added to the reward, times the path's entropy
+  bool sample_entropy = false;   // its one-sample estimate instead (parity switch sample-entropy)
 };
 
 struct ControllerReport {
@@ -81,7 +82,8 @@ ControllerReport controller_step(Tape& tape, Task& task, Controller& controller,
   std::vector<double> rewards, with_bonus;
   for (size_t s = 0; s < samples; ++s) {
     rewards.push_back(task.reward(architectures[s], update * samples + s));
-    with_bonus.push_back(rewards[s] + options.entropy_weight * rollout.entropy[s]);
+    const double entropy = options.sample_entropy ? rollout.sampled_entropy[s] : rollout.entropy[s];
+    with_bonus.push_back(rewards[s] + options.entropy_weight * entropy);
   }
   const std::vector<double> advantages = baseline.advantages(with_bonus);
   tape.clear();

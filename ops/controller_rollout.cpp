@@ -170,6 +170,7 @@ Rollout controller_rollout(const ControllerWeights& weights, const DecisionList&
   out.actions.resize(static_cast<size_t>(samples * out.decisions));
   out.log_prob.resize(static_cast<size_t>(samples));
   out.entropy.resize(static_cast<size_t>(samples));
+  out.sampled_entropy.resize(static_cast<size_t>(samples));
   cpu::controller_rollout(weights, list, random, first_sample, out);
   return out;
 }
@@ -195,6 +196,8 @@ void cpu::controller_rollout(const ControllerWeights& weights, const DecisionLis
           *action++ = choice.action;
           out.log_prob[static_cast<size_t>(s)] += choice.log_prob;
           out.entropy[static_cast<size_t>(s)] += choice.entropy;
+          out.sampled_entropy[static_cast<size_t>(s)] -=
+              std::exp(choice.log_prob) * choice.log_prob;
         }
         if (decision.leaves_anchor) walk.leave_anchor();
       }

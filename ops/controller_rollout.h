@@ -50,10 +50,11 @@ struct ControllerWeights {
 };
 
 struct Rollout {
-  int64_t samples = 0, decisions = 0;  // decisions: steps that are not `advance`
-  std::vector<int32_t> actions;        // [samples, decisions]
-  std::vector<double> log_prob;        // [samples]
-  std::vector<double> entropy;         // [samples], summed along the sampled path
+  int64_t samples = 0, decisions = 0;   // decisions: steps that are not `advance`
+  std::vector<int32_t> actions;         // [samples, decisions]
+  std::vector<double> log_prob;         // [samples]
+  std::vector<double> entropy;          // [samples], summed along the sampled path
+  std::vector<double> sampled_entropy;  // [samples], sum of p (-log p) of the actions taken
 };
 
 // Samples number first_sample, first_sample + 1, ...: sample s draws its decision d from

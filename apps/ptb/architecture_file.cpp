@@ -104,7 +104,7 @@ Drawing draw_cell(const RnnSpace& space, const Architecture& arch, bool with_spa
     drawing.edges.push_back({id(chosen.previous), id(node), "", false});
   }
   drawing.nodes.push_back(
-      {"out", "h_t", NodeKind::output, cell.loose_ends.size() > 1 ? "mean" : "", ""});
+      {"out", cell.loose_ends.size() > 1 ? "mean = h_t" : "h_t", NodeKind::output, "", ""});
   for (const int end : cell.loose_ends) drawing.edges.push_back({id(end), "out", "", false});
   return drawing;
 }

@@ -82,7 +82,8 @@ int arch(const Invocation& call) {
   Console console;
   const bool given = settings.has("arch");
   const std::string text = given ? architecture_text(settings.text("arch")) : "";
-  const RnnSpace space(given ? rnn_nodes_of(text) : static_cast<int>(settings.integer("nodes")));
+  const RnnSpace space =
+      given ? rnn_space_of(text) : RnnSpace(static_cast<int>(settings.integer("nodes")));
   const Architecture architecture = given ? space.parse(text) : Architecture{};
   if (what == "show") {
     check(given, ErrorKind::usage, "enas_ptb arch show", "needs --arch, e.g. --arch published");

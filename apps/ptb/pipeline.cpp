@@ -91,8 +91,8 @@ class Pipeline {
     const std::string text =
         architecture_text(command_ == "train" ? session_.settings().text("arch")
                                               : session_.directory().architecture("best.json"));
-    const RnnSpace space(rnn_nodes_of(text));
-    return TrainStage(session_, options_, corpus_, space.parse(text), space.nodes())
+    const RnnSpace space = rnn_space_of(text);
+    return TrainStage(session_, options_, corpus_, space.parse(text), space)
         .run(from, budget_share);
   }
 
@@ -186,7 +186,7 @@ void rehearse(const std::string& command, const Settings& settings, const Corpus
     check(settings.has("arch"), ErrorKind::usage, "enas_ptb train",
           "needs --arch, e.g. --arch published");
     const std::string text = architecture_text(settings.text("arch"));
-    RnnSpace(rnn_nodes_of(text)).parse(text);
+    rnn_space_of(text).parse(text);
   }
 }
 

@@ -8,13 +8,13 @@
 namespace enas {
 
 TrainStage::TrainStage(Session& session, const PtbOptions& options, const Corpus& corpus,
-                       const Architecture& arch, int nodes)
+                       const Architecture& arch, const RnnSpace& space)
     : session_(session),
       options_(options),
       corpus_(corpus),
       arch_(arch),
-      child_(RnnSpace(nodes), options.final_child(corpus.vocabulary.size()), options.seed(),
-             DType::f32, &arch),
+      child_(space, options.final_child(corpus.vocabulary.size()), options.seed(), DType::f32,
+             &arch),
       task_(child_, options.final_task(), corpus.train, corpus.valid, corpus.vocabulary.eos),
       sgd_(options.final_sgd()),
       average_(options.train_average()) {}

@@ -13,7 +13,7 @@ namespace enas {
 class TrainStage {
  public:
   TrainStage(Session& session, const PtbOptions& options, const Corpus& corpus,
-             const Architecture& arch, int nodes);
+             const Architecture& arch, const RnnSpace& space);
   // True: model.safetensors is written (averaged weights if averaging began, else those best on
   // validation).
   bool run(const Checkpoint* from, double budget_share);

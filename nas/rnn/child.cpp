@@ -37,7 +37,7 @@ RnnChild::RnnChild(RnnSpace space, const RnnChildOptions& options, uint64_t seed
                    const Architecture* only)
     : space_(std::move(space)), options_(options), seed_(seed), dtype_(dtype) {
   table_ = &add_matrix("embedding", options.vocabulary, options.hidden);
-  input_ = &add_matrix("cell.input", 2 * options.hidden, options.hidden);
+  add_inputs(only);
   edges_.resize(static_cast<size_t>(space_.nodes()) + 1);
   for (size_t node = 1; node < edges_.size(); ++node) edges_[node].resize(node, Kinds{});
   if (only != nullptr) {
@@ -52,6 +52,17 @@ RnnChild::RnnChild(RnnSpace space, const RnnChildOptions& options, uint64_t seed
         add_edge(node, previous, static_cast<Activation>(f));
       }
     }
+  }
+}
+
+// Node 0's matrix; with a searched activation and edge-op sharing one for each.
+void RnnChild::add_inputs(const Architecture* only) {
+  const bool many = space_.searched_first() && options_.share == Share::edge_op;
+  for (int id = 0; id < (many ? kActivations : 1); ++id) {
+    const auto f = static_cast<Activation>(id);
+    if (many && only != nullptr && space_.decode(*only).first != f) continue;
+    const std::string name = many ? "cell.input." + std::string(name_of(f)) : "cell.input";
+    inputs_[static_cast<size_t>(id)] = &add_matrix(name, 2 * options_.hidden, options_.hidden);
   }
 }
 
@@ -77,27 +88,41 @@ Tensor RnnChild::zero_state(int64_t batch) const {
   return Tensor::zeros({batch, options_.hidden}, dtype_);
 }
 
+Parameter& RnnChild::edge_matrix(const RnnCell& cell, size_t node) {
+  const auto& [previous, activation] = cell.nodes[node - 1];
+  Parameter* edge = edges_[node][static_cast<size_t>(previous)][kind(activation)];
+  check(edge != nullptr, ErrorKind::usage, "recurrent child", "has no weights for node ", node,
+        " reading node ", previous, "; it was built for another architecture");
+  return *edge;
+}
+
 Var RnnChild::step(Tape& tape, const RnnCell& cell, const Var& x, const Var& s,
                    const RnnMasks& masks) {
   const bool gated = options_.cell == CellKind::highway;
-  const Var w_input = tape.use(*input_);
+  const Var w_input = tape.use(input_matrix(cell.first));
   std::vector<Var> node;
   node.reserve(cell.nodes.size() + 1);
-  node.push_back(gated
-                     ? highway_input(x, s, w_input, Activation::tanh, masks.input, masks.recurrent)
-                     : plain_input(x, s, w_input, Activation::tanh, masks.input, masks.recurrent));
+  node.push_back(gated ? highway_input(x, s, w_input, cell.first, masks.input, masks.recurrent)
+                       : plain_input(x, s, w_input, cell.first, masks.input, masks.recurrent));
   for (const auto& [previous, activation] : cell.nodes) {
-    Parameter* edge = edges_[node.size()][static_cast<size_t>(previous)][kind(activation)];
-    check(edge != nullptr, ErrorKind::usage, "recurrent child", "has no weights for node ",
-          node.size(), " reading node ", previous, "; it was built for another architecture");
-    const Var w = tape.use(*edge);
+    const Var w = tape.use(edge_matrix(cell, node.size()));
     const Var& from = node[static_cast<size_t>(previous)];
     node.push_back(gated ? highway_cell(from, w, activation, masks.recurrent)
                          : plain_cell(from, w, activation, masks.recurrent));
   }
+  if (options_.mean_all) return mean_of(std::span<const Var>(node).subspan(1));
   std::vector<Var> loose;
   for (const int end : cell.loose_ends) loose.push_back(node[static_cast<size_t>(end)]);
   return mean_of(loose);
+}
+
+Var RnnChild::l4_penalty(Tape& tape, const RnnCell& cell) {
+  const auto fourth = [&](Parameter& p) { return sum(square(square(tape.use(p)))); };
+  Var total = fourth(input_matrix(cell.first));
+  for (size_t node = 2; node <= cell.nodes.size(); ++node) {
+    total = add(total, fourth(edge_matrix(cell, node)));
+  }
+  return scale(total, options_.l4_decay / 2);
 }
 
 Var RnnChild::encode(Tape& tape, const RnnCell& cell, const TextWindow& window, const Tensor& state,
@@ -135,6 +160,7 @@ RnnChild::Pass RnnChild::run(Tape& tape, const Architecture& arch, const TextWin
                                               slice_rows(outputs, 0, rows - batch));
     loss = add(loss, scale(change, options_.slowness_penalty));
   }
+  if (options_.l4_decay > 0) loss = add(loss, l4_penalty(tape, space_.decode(arch)));
   return {loss, cross_entropy, outputs.value().slice(rows - batch, rows).clone()};
 }
 

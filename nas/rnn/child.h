@@ -33,6 +33,10 @@ struct RnnChildOptions {
   DropoutRates dropout;
   double activation_penalty = 0;  // times mean(s_t^2)
   double slowness_penalty = 0;    // times mean((s_t - s_{t-1})^2)
+  // Parity switches (ENAS.md section 9): the output is the mean of all nodes but node 0, not of the
+  // loose ends; and a weight c of c/2 sum (w^2)^2 over node 0's matrix and those of nodes 2..N.
+  bool mean_all = false;
+  double l4_decay = 0;
 };
 
 // The locked masks of one window: each is constant over time steps and nodes; undefined where the
@@ -71,6 +75,9 @@ class RnnChild {
   Var encode(Tape& tape, const RnnCell& cell, const TextWindow& window, const Tensor& state,
              const RnnMasks& masks);
 
+  // c/2 sum (w^2)^2, the term of l4_decay; a scalar.
+  Var l4_penalty(Tape& tape, const RnnCell& cell);
+
   Tensor zero_state(int64_t batch) const;
   const RnnSpace& space() const { return space_; }
   const RnnChildOptions& options() const { return options_; }
@@ -84,7 +91,10 @@ class RnnChild {
 
  private:
   Parameter& add_matrix(const std::string& name, int64_t rows, int64_t columns);
+  void add_inputs(const Architecture* only);
   void add_edge(int node, int previous, Activation f);
+  Parameter& input_matrix(Activation f) { return *inputs_[space_.searched_first() ? kind(f) : 0]; }
+  Parameter& edge_matrix(const RnnCell& cell, size_t node);
   // Where edges_ keeps the matrix of an activation: edges that share over activations have one.
   size_t kind(Activation f) const {
     return options_.share == Share::edge_op ? static_cast<size_t>(f) : 0;
@@ -96,9 +106,9 @@ class RnnChild {
   DType dtype_;
   ParameterStore parameters_;
   Parameter* table_;
-  Parameter* input_;
   using Kinds = std::array<Parameter*, kActivations>;  // null where this child has no such matrix
-  std::vector<std::vector<Kinds>> edges_;              // [node][previous]
+  Kinds inputs_{};                         // node 0's; one unless its activation is searched
+  std::vector<std::vector<Kinds>> edges_;  // [node][previous]
 };
 
 }  // namespace enas

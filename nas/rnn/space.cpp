@@ -7,16 +7,62 @@
 namespace enas {
 namespace {
 
-std::vector<std::string> tokens_of(const std::string& text) {
+constexpr const char* kOfficialPrefix = "enas1:";
+// The official program swaps 2 and 3 (ENAS.md 1.2); its own inverse.
+int32_t swap_ids(int32_t id) { return id == 2 ? 3 : id == 3 ? 2 : id; }
+
+struct Tokens {
+  bool official = false;  // the prefix was there
+  std::vector<std::string> words;
+};
+
+Tokens tokens_of(const std::string& text) {
   std::istringstream in(text);
-  std::vector<std::string> tokens;
-  for (std::string token; in >> token;) tokens.push_back(token);
+  Tokens tokens;
+  for (std::string word; in >> word;) {
+    if (tokens.words.empty() && !tokens.official && word.rfind(kOfficialPrefix, 0) == 0) {
+      tokens.official = true;
+      word.erase(0, std::string(kOfficialPrefix).size());
+      if (word.empty()) continue;
+    }
+    tokens.words.push_back(word);
+  }
   return tokens;
 }
 
+// An integer 0 to most; `number` counts from 1.
+int32_t parse_token(const std::string& word, size_t number, const std::string& what, int most) {
+  int32_t value = -1;
+  const char *begin = word.data(), *end = begin + word.size();
+  const auto [stop, error] = std::from_chars(begin, end, value);
+  check(error == std::errc{} && stop == end && value >= 0 && value <= most, ErrorKind::usage,
+        "architecture", "token ", number, " '", word, "' (", what, ") must be an integer 0 to ",
+        most);
+  return value;
+}
+
+// A decimal number, least significant digit first.
+class Decimal {
+ public:
+  void multiply(int factor) {
+    int carry = 0;
+    for (char& digit : digits_) {
+      carry += (digit - '0') * factor;
+      digit = static_cast<char>('0' + carry % 10);
+      carry /= 10;
+    }
+    for (; carry > 0; carry /= 10) digits_.push_back(static_cast<char>('0' + carry % 10));
+  }
+  std::string text() const { return {digits_.rbegin(), digits_.rend()}; }
+
+ private:
+  std::string digits_ = "1";
+};
+
 }  // namespace
 
-RnnSpace::RnnSpace(int nodes) : nodes_(nodes) {
+RnnSpace::RnnSpace(int nodes, bool searched_first)
+    : nodes_(nodes), searched_first_(searched_first) {
   check(nodes >= 1 && nodes <= kMostNodes, ErrorKind::usage, "recurrent space",
         "nodes must be 1 to ", kMostNodes, ", got ", nodes);
 }
@@ -24,66 +70,81 @@ RnnSpace::RnnSpace(int nodes) : nodes_(nodes) {
 DecisionList RnnSpace::decisions(const PolicyShape& shape) const {
   DecisionList list;
   list.zero_anchors = 1;
+  Decision activation;
+  activation.kind = Decision::Kind::op;
+  activation.count = kActivations;
+  activation.temperature = shape.temperature;
+  activation.tanh_constant = shape.tanh_constant;
+  if (searched_first_) list.steps.push_back(activation);
   for (int node = 1; node <= nodes_; ++node) {
-    Decision index;
+    Decision index = activation;
     index.kind = Decision::Kind::index;
     index.count = node;
-    index.input = node == 1 ? Decision::From::start : Decision::From::embedding;
-    index.temperature = shape.temperature;
-    index.tanh_constant = shape.tanh_constant;
+    index.input = list.steps.empty() ? Decision::From::start : Decision::From::embedding;
     index.distance_bias = shape.distance_bias;
     index.leaves_anchor = true;
-    Decision activation = index;
-    activation.kind = Decision::Kind::op;
-    activation.count = kActivations;
-    activation.input = Decision::From::anchor;
-    activation.distance_bias = 0;
-    activation.leaves_anchor = false;
     list.steps.push_back(index);
+    activation.input = Decision::From::anchor;
     list.steps.push_back(activation);
   }
   return list;
 }
 
 Architecture RnnSpace::parse(const std::string& text) const {
-  const std::vector<std::string> tokens = tokens_of(text);
+  const Tokens tokens = tokens_of(text);
+  check(tokens.official || !searched_first_, ErrorKind::usage, "architecture",
+        "this space searches node 0's activation: expected the form '", kOfficialPrefix,
+        " f0 (previous activation)*'");
+  const size_t lead = tokens.official ? 1 : 0, want = lead + 2 * static_cast<size_t>(nodes_);
   Architecture arch;
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    int32_t value = -1;
-    const auto [end, error] =
-        std::from_chars(tokens[i].data(), tokens[i].data() + tokens[i].size(), value);
-    const bool number = error == std::errc{} && end == tokens[i].data() + tokens[i].size();
-    const int node = static_cast<int>(i / 2) + 1;
-    const int most = i % 2 == 0 ? node - 1 : kActivations - 1;
-    check(node <= nodes_, ErrorKind::usage, "architecture", "token ", i + 1, " '", tokens[i],
-          "' is too many: --nodes ", nodes_, " takes ", 2 * nodes_, " integers, found ",
-          tokens.size());
-    check(number && value >= 0 && value <= most, ErrorKind::usage, "architecture", "token ", i + 1,
-          " '", tokens[i], "' (", i % 2 == 0 ? "previous node" : "activation", " of node ", node,
-          ") must be an integer 0 to ", most);
-    arch.choices.push_back(value);
+  for (size_t i = 0; i < tokens.words.size(); ++i) {
+    const std::string& word = tokens.words[i];
+    check(i < want, ErrorKind::usage, "architecture", "token ", i + 1, " '", word,
+          "' is too many: ", nodes_, " nodes take ", want, " integers, found ",
+          tokens.words.size());
+    const bool previous = i >= lead && (i - lead) % 2 == 0;
+    const int node = i < lead ? 0 : static_cast<int>((i - lead) / 2) + 1;
+    const std::string what =
+        (previous ? "previous node" : "activation") + (" of node " + std::to_string(node));
+    const int32_t value = parse_token(word, i + 1, what, previous ? node - 1 : kActivations - 1);
+    const int32_t own = previous || !tokens.official ? value : swap_ids(value);
+    check(i >= lead || searched_first_ || own == 0, ErrorKind::usage, "architecture", "token 1 '",
+          word, "': a first activation other than tanh needs --parity node0-searched");
+    if (i >= lead || searched_first_) arch.choices.push_back(own);
   }
-  check(static_cast<int>(tokens.size()) == 2 * nodes_, ErrorKind::usage, "architecture", "found ",
-        tokens.size(), " integers, expected ", 2 * nodes_, " (previous node and activation of ",
-        nodes_, " nodes); see --nodes");
+  check(tokens.words.size() == want, ErrorKind::usage, "architecture", "found ",
+        tokens.words.size(), " integers, expected ", want,
+        " (previous node and activation of each of ", nodes_, " nodes",
+        lead ? ", after the first activation" : "", "); see --nodes");
   return arch;
 }
 
 std::string RnnSpace::to_string(const Architecture& arch) const {
-  std::string text;
-  for (const int32_t choice : arch.choices)
-    text += (text.empty() ? "" : " ") + std::to_string(choice);
+  std::string text = searched_first_ ? kOfficialPrefix : "";
+  for (size_t i = 0; i < arch.choices.size(); ++i) {
+    // With a searched first node activations stand at even places, else at odd ones.
+    const bool activation = i % 2 == (searched_first_ ? 0 : 1);
+    const int32_t value =
+        activation && searched_first_ ? swap_ids(arch.choices[i]) : arch.choices[i];
+    text += (text.empty() ? "" : " ") + std::to_string(value);
+  }
   return text;
 }
 
 RnnCell RnnSpace::decode(const Architecture& arch) const {
-  check(static_cast<int>(arch.choices.size()) == 2 * nodes_, ErrorKind::usage, "architecture",
-        "has ", arch.choices.size(), " integers, expected ", 2 * nodes_);
+  const size_t lead = searched_first_ ? 1 : 0, want = lead + 2 * static_cast<size_t>(nodes_);
+  check(arch.choices.size() == want, ErrorKind::usage, "architecture", "has ", arch.choices.size(),
+        " integers, expected ", want);
   RnnCell cell;
+  if (searched_first_) {
+    check(arch.choices[0] >= 0 && arch.choices[0] < kActivations, ErrorKind::usage, "architecture",
+          "node 0 cannot have activation ", arch.choices[0]);
+    cell.first = static_cast<Activation>(arch.choices[0]);
+  }
   std::vector<bool> used(static_cast<size_t>(nodes_) + 1, false);
   for (int node = 1; node <= nodes_; ++node) {
-    const int32_t previous = arch.choices[static_cast<size_t>(2 * node - 2)];
-    const int32_t activation = arch.choices[static_cast<size_t>(2 * node - 1)];
+    const size_t at = lead + 2 * static_cast<size_t>(node) - 2;
+    const int32_t previous = arch.choices[at], activation = arch.choices[at + 1];
     check(previous >= 0 && previous < node && activation >= 0 && activation < kActivations,
           ErrorKind::usage, "architecture", "node ", node, " cannot have input ", previous,
           " and activation ", activation);
@@ -99,6 +160,7 @@ RnnCell RnnSpace::decode(const Architecture& arch) const {
 std::string RnnSpace::to_words(const Architecture& arch) const {
   const RnnCell cell = decode(arch);
   std::string text;
+  if (searched_first_) text += "0: " + std::string(name_of(cell.first)) + " of x and h; ";
   for (size_t i = 0; i < cell.nodes.size(); ++i) {
     text += std::to_string(i + 1) + ": " + std::string(name_of(cell.nodes[i].activation)) +
             " of node " + std::to_string(cell.nodes[i].previous) + "; ";
@@ -111,25 +173,26 @@ std::string RnnSpace::to_words(const Architecture& arch) const {
 }
 
 std::string RnnSpace::count() const {
-  std::string digits = "1";  // least significant first
-  for (int node = 1; node <= nodes_; ++node) {
-    int carry = 0;
-    for (char& digit : digits) {
-      carry += (digit - '0') * node * kActivations;
-      digit = static_cast<char>('0' + carry % 10);
-      carry /= 10;
-    }
-    for (; carry > 0; carry /= 10) digits.push_back(static_cast<char>('0' + carry % 10));
-  }
-  std::reverse(digits.begin(), digits.end());
-  return digits;
+  Decimal number;
+  for (int node = 1; node <= nodes_; ++node) number.multiply(node * kActivations);
+  if (searched_first_) number.multiply(kActivations);
+  return number.text();
 }
 
-int rnn_nodes_of(const std::string& text) {
-  const size_t tokens = tokens_of(text).size();
-  check(tokens > 0 && tokens % 2 == 0, ErrorKind::usage, "architecture", "found ", tokens,
-        " integers, expected a positive even number: previous node and activation of each node");
-  return static_cast<int>(tokens / 2);
+std::string RnnSpace::paper_count() const {
+  Decimal number;
+  for (int node = 1; node <= nodes_ + 1; ++node) number.multiply(node * kActivations);
+  return number.text();
+}
+
+RnnSpace rnn_space_of(const std::string& text) {
+  const Tokens tokens = tokens_of(text);
+  const size_t count = tokens.words.size(), lead = tokens.official ? 1 : 0;
+  check(count > lead && (count - lead) % 2 == 0, ErrorKind::usage, "architecture", "found ", count,
+        " integers, expected previous node and activation of each node",
+        lead ? " after the first activation" : "");
+  const bool searched = tokens.official && tokens.words[0] != "0";
+  return RnnSpace(static_cast<int>((count - lead) / 2), searched);
 }
 
 }  // namespace enas

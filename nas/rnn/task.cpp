@@ -23,6 +23,7 @@ RnnTask::RnnTask(RnnChild& child, const RnnTaskOptions& options, std::span<const
           WindowPlan(WindowPlan::Kind::whole, valid_.length(), options.bptt, options.seed)
               .epoch(0)) {
   reset_state();
+  reward_state_ = child_.zero_state(options.reward_batch);
 }
 
 void RnnTask::reset_state() { state_ = child_.zero_state(options_.batch); }
@@ -67,8 +68,18 @@ TextScore RnnTask::score_windows(const Architecture& arch, const TextStreams& st
 }
 
 double RnnTask::reward(const Architecture& arch, uint64_t sample) {
-  const WindowSpan& window = reward_windows_[static_cast<size_t>(sample % reward_windows_.size())];
-  return options_.reward_scale / score_windows(arch, valid_, {&window, 1}).perplexity();
+  const WindowSpan& span = reward_windows_[static_cast<size_t>(sample % reward_windows_.size())];
+  if (!options_.reward_dropout) {
+    return options_.reward_scale / score_windows(arch, valid_, {&span, 1}).perplexity();
+  }
+  const Tape::NoGrad no_grad(scoring_);
+  // Masks that no training step draws: their numbers count down from the top.
+  const RnnMasks masks =
+      draw_masks(child_.options(), options_.reward_batch, options_.seed, ~uint64_t{0} - sample);
+  const RnnChild::Pass pass =
+      child_.run(scoring_, arch, valid_.window(span.start, span.length), reward_state_, masks);
+  reward_state_ = pass.state;
+  return options_.reward_scale / std::exp(pass.cross_entropy.value().item());
 }
 
 TextScore RnnTask::score(const Architecture& arch, int64_t windows) {

@@ -17,6 +17,9 @@ struct RnnTaskOptions {
   int64_t bptt = 35;
   uint64_t seed = 1;
   double reward_scale = 80;  // reward = scale / perplexity of one validation window
+  // Parity switch reward-dropout: rewards with dropout, from the state that the architecture before
+  // left.
+  bool reward_dropout = false;
 };
 
 // Total negative log-likelihood, nats, over a number of tokens.
@@ -43,6 +46,7 @@ class RnnTask {
   // Carried state: zeroed where an epoch begins, saved in the checkpoint.
   void reset_state();
   Tensor& state() { return state_; }
+  Tensor& reward_state() { return reward_state_; }  // carried under reward_dropout
 
   // Of controller_step: reward_scale / perplexity on validation window number `sample` (cyclic),
   // state zero, no dropout.
@@ -68,8 +72,9 @@ class RnnTask {
   int32_t eos_;
   TextStreams train_, valid_;
   std::vector<WindowSpan> reward_windows_;
-  Tensor state_;       // [batch, H]
-  Tensor next_state_;  // of the step being made
+  Tensor state_;         // [batch, H]
+  Tensor reward_state_;  // [reward_batch, H]
+  Tensor next_state_;    // of the step being made
   double cross_entropy_ = 0;
   int losses_ = 0;  // of the step being made or made last
   Tape scoring_;
