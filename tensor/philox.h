@@ -24,6 +24,9 @@ enum class Stream : uint32_t {
   uniform_sample = 12,
   reward_window = 13,
   test = 14,  // inputs of tests and benchmarks
+  bootstrap = 15,
+  correlate_sample = 16,
+  generate = 17,
 };
 
 std::array<uint32_t, 4> philox4x32(uint64_t seed, uint32_t stream, uint64_t step, uint64_t index);

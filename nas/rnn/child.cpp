@@ -140,10 +140,13 @@ Var RnnChild::encode(Tape& tape, const RnnCell& cell, const TextWindow& window, 
   return concat_rows(states);
 }
 
-Var RnnChild::decode(Tape& tape, const Var& outputs, const Tensor& targets, const RnnMasks& masks) {
+Var RnnChild::logits(Tape& tape, const Var& outputs, const RnnMasks& masks) {
   const Var masked = masks.output.defined() ? dropout(outputs, masks.output) : outputs;
-  return softmax_cross_entropy(matmul(masked, tape.use(*table_), Transpose::no, Transpose::yes),
-                               targets);
+  return matmul(masked, tape.use(*table_), Transpose::no, Transpose::yes);
+}
+
+Var RnnChild::decode(Tape& tape, const Var& outputs, const Tensor& targets, const RnnMasks& masks) {
+  return softmax_cross_entropy(logits(tape, outputs, masks), targets);
 }
 
 RnnChild::Pass RnnChild::run(Tape& tape, const Architecture& arch, const TextWindow& window,

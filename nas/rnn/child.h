@@ -69,6 +69,8 @@ class RnnChild {
 
   // One time step: x [B, H], s [B, H] -> the next s.
   Var step(Tape& tape, const RnnCell& cell, const Var& x, const Var& s, const RnnMasks& masks);
+  // The tied decoder over outputs [T B, H]: (outputs * mask) E^T, [T B, V].
+  Var logits(Tape& tape, const Var& outputs, const RnnMasks& masks);
   // Mean loss of a decoder over outputs [T B, H]: (outputs * mask) E^T, softmax, cross-entropy.
   Var decode(Tape& tape, const Var& outputs, const Tensor& targets, const RnnMasks& masks);
   // States of a window, [T B, H] time-major.
