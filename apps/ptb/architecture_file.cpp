@@ -2,14 +2,32 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "apps/run/json_text.h"
 #include "data/file.h"
+#include "nn/safetensors.h"
 
 namespace enas {
 namespace {
 constexpr uint64_t kMaxFile = uint64_t{1} << 20;
+
+// Names the first token that is no integer; where even the first is none, the text was meant as
+// something else.
+void check_integers(const std::string& argument) {
+  constexpr std::string_view kPrefix = "enas1:";
+  const bool prefixed = argument.rfind(kPrefix, 0) == 0;
+  std::istringstream words(prefixed ? argument.substr(kPrefix.size()) : argument);
+  std::string word;
+  for (int number = 1; words >> word; ++number) {
+    if (word.find_first_not_of("0123456789") == std::string::npos) continue;
+    check(number > 1 || prefixed, ErrorKind::usage, "--arch", quote_name(argument),
+          " is neither a file nor a list of integers such as \"0 2 1 0\" nor `published`");
+    fail(ErrorKind::usage, "--arch", "token ", number, " ", quote_name(word),
+         " is not an integer; expected `previous activation` of each node, e.g. 0 2 1 0");
+  }
 }
+}  // namespace
 
 CellCost cost_of(const RnnSpace& space, const RnnChildOptions& options) {
   const int64_t h = options.hidden, width = options.cell == CellKind::highway ? 2 * h : h;
@@ -64,8 +82,7 @@ void write_architectures(const std::string& folder, const RnnSpace& space,
 std::string architecture_text(const std::string& argument) {
   if (argument == "published") return RnnSpace::published();
   if (!exists(argument)) {
-    check(argument.find_first_not_of("0123456789 \t") == std::string::npos, ErrorKind::usage,
-          "--arch", "'", argument, "' is neither a file nor a list of integers nor `published`");
+    check_integers(argument);
     return argument;
   }
   const std::string text = read_file(argument, kMaxFile, real_files(), ErrorKind::usage);

@@ -16,6 +16,8 @@ int eval(const Registry& registry, const Invocation& call) {
   check(settings.has("weights"), ErrorKind::usage, "enas_ptb eval",
         "needs --weights, e.g. --weights runs/first");
   const std::string& weights = settings.text("weights");
+  check(exists(weights), ErrorKind::usage, "enas_ptb eval", "--weights ", weights,
+        " does not exist; expected a run directory or a model.safetensors");
   const bool run = is_run_directory(weights), json = settings.flag("json");
   const std::string file = run ? weights + "/model.safetensors" : weights;
   check(!run || exists(file), ErrorKind::usage, "enas_ptb eval", file,
@@ -122,6 +124,10 @@ int enas_ptb(int argc, const char* const* argv) {
   if (!call.message.empty()) {
     Console().result(call.message);
     return call.exit_code;
+  }
+  if (call.settings.known("device") && call.settings.text("device") == "cuda") {
+    fail(ErrorKind::device, "enas_ptb " + call.command,
+         "--device cuda: this build has no CUDA kernels; use --device cpu or auto");
   }
   if (call.settings.known("threads") && call.settings.has("threads")) {
     set_thread_count(static_cast<int>(call.settings.integer("threads")));

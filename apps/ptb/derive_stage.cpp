@@ -28,11 +28,14 @@ DeriveStage::DeriveStage(Session& session, const PtbOptions& search, const Deriv
   check_vocabulary(file.metadata, corpus, path);
   restore(child_.parameters(), file);
   restore(controller_.parameters(), file);
-  candidates_ = derive_candidates(controller_, options_.samples, search.seed());
+  candidates_ =
+      derive_candidates(controller_, options_.samples,
+                        options_.seed < 0 ? search.seed() : static_cast<uint64_t>(options_.seed));
 }
 
 DeriveOptions DeriveStage::options_in(const Checkpoint& c) {
-  return {c.integer("samples"), c.integer("top"), c.integer("batches")};
+  return {c.integer("samples"), c.integer("top"), c.integer("batches"), c.integer("seed"),
+          c.integer("again") != 0};
 }
 
 void DeriveStage::save(bool must) {
@@ -41,6 +44,8 @@ void DeriveStage::save(bool must) {
   c.set_integer("samples", options_.samples);
   c.set_integer("top", options_.top);
   c.set_integer("batches", options_.batches);
+  c.set_integer("seed", options_.seed);
+  c.set_integer("again", options_.again);
   std::vector<double> scores;
   for (size_t i = 0; i < scored_; ++i) scores.push_back(candidates_[i].score);
   c.tensors.emplace("scores", Tensor::from(scores, {static_cast<int64_t>(scored_)}, DType::f64));
@@ -62,12 +67,14 @@ void DeriveStage::score(size_t i) {
 }
 
 bool DeriveStage::run(const Checkpoint* from, double budget_share) {
-  session_.begin_stage("derive", budget_share);
+  session_.begin_stage("derive", budget_share, from != nullptr);
   if (from != nullptr) {
     const std::vector<double> scores = from->tensor("scores").to_vector();
     check(scores.size() <= candidates_.size(), ErrorKind::checkpoint, from->source, "has ",
           scores.size(), " scores for ", candidates_.size(), " candidates");
     for (; scored_ < scores.size(); ++scored_) candidates_[scored_].score = scores[scored_];
+  } else if (options_.again) {
+    save(true);  // from here on resume continues this derive
   }
   const int64_t windows = options_.batches > 0 ? std::min(options_.batches, task_.reward_windows())
                                                : task_.reward_windows();

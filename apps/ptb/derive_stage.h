@@ -11,6 +11,13 @@ namespace enas {
 struct DeriveOptions {
   int64_t samples = 100, top = 10;
   int64_t batches = 0;  // validation windows; 0: all
+  int64_t seed = -1;    // of the samples; -1: the search's own
+  bool again = false;   // asked for by `derive RUN`, on a run that is finished
+
+  bool operator==(const DeriveOptions& o) const {
+    return samples == o.samples && top == o.top && batches == o.batches && seed == o.seed &&
+           again == o.again;
+  }
 };
 
 class DeriveStage {

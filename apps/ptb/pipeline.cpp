@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <filesystem>
+
 #include "apps/ptb/architecture_file.h"
 #include "apps/ptb/derive_stage.h"
 #include "apps/ptb/options.h"
@@ -32,12 +35,13 @@ class Pipeline {
   int execute(const std::optional<DeriveOptions>& again) {
     try {
       const std::optional<Checkpoint> from = session_.load();
+      if (!again && session_.directory().record().resumes > 0) say_where(from);
       const bool done = stages(from ? &*from : nullptr, again);
       if (done) {
         session_.directory().set_status(RunStatus::finished);
-        session_.console().line(fmt::format("{}: finished in {}; see {}", command_,
-                                            format_seconds(session_.total_seconds()),
-                                            session_.directory().path()));
+        session_.console().line(
+            fmt::format("{}: finished in {}; see {}", again ? "derive" : command_,
+                        format_seconds(session_.total_seconds()), session_.directory().path()));
         return 0;
       }
       session_.directory().set_status(RunStatus::stopped, "by a signal");
@@ -45,29 +49,47 @@ class Pipeline {
                               session_.directory().path());
       return stop_exit_code();
     } catch (const std::exception& error) {
-      session_.directory().set_status(RunStatus::failed, error.what());
+      record_failure(error.what());
       throw;
     }
   }
 
  private:
+  void say_where(const std::optional<Checkpoint>& from) {
+    session_.console().line(
+        from
+            ? fmt::format("{}: going on in stage {} from {}", session_.directory().path(),
+                          from->text("stage"), from->source)
+            : session_.directory().path() + ": no checkpoint yet, starting from its configuration");
+  }
+
+  // The failure itself is what the user must see, even where run.json cannot be written any more.
+  void record_failure(const char* what) {
+    try {
+      session_.console().record(std::string("error: ") + what);
+      session_.directory().set_status(RunStatus::failed, what);
+    } catch (const std::exception&) {
+      session_.console().warn("run.json cannot be written: it still says that the run goes on");
+    }
+  }
+
   bool stages(const Checkpoint* from, const std::optional<DeriveOptions>& again) {
     const std::string at = from != nullptr ? from->text("stage") : "";
     const auto of = [&](const char* stage) { return at == stage ? from : nullptr; };
     const auto share = [&](double s) { return command_ == "run" ? s : 1.0; };
     const RunDirectory& run = session_.directory();
     const bool whole = command_ == "run";
+    if (again || (at == "derive" && from->integer("again") != 0)) return derive(again, from, 1);
     if (command_ != "train" && !exists(run.shared_weights())) {
       if (!SearchStage(session_, options_, corpus_).run(of("search"), share(kSearchShare)))
         return false;
     }
-    const bool derived = exists(run.architecture("top.json"));
-    if (again || (at == "derive" && !derived) || (whole && !derived)) {
+    if (whole && !exists(run.architecture("top.json"))) {
       if (!derive(again, of("derive"), share(kDeriveShare))) return false;
     }
-    if ((whole && !again) || command_ == "train") {
+    if (whole || command_ == "train") {
       if (!exists(run.model_weights()) && !train(of("train"), share(kTrainShare))) return false;
-      evaluate();
+      if (at != "eval") evaluate();
     }
     return true;
   }
@@ -75,14 +97,14 @@ class Pipeline {
   bool derive(const std::optional<DeriveOptions>& again, const Checkpoint* from,
               double budget_share) {
     DeriveOptions options;
+    if (from != nullptr && from->text("stage") != "derive") from = nullptr;
+    if (from != nullptr) options = DeriveStage::options_in(*from);
+    if (again && from != nullptr && !(options == *again)) from = nullptr;
     if (again) {
       options = *again;
-      from = nullptr;
-    } else if (from != nullptr) {
-      options = DeriveStage::options_in(*from);
-    } else {
+    } else if (from == nullptr) {
       const Settings& s = session_.settings();
-      options = {s.integer("samples"), s.integer("top"), s.integer("batches")};
+      options = {s.integer("samples"), s.integer("top"), s.integer("batches"), -1, false};
     }
     return DeriveStage(session_, options_, options, corpus_).run(from, budget_share);
   }
@@ -109,6 +131,9 @@ class Pipeline {
       session_.write(line);
       session_.console().result(evaluation_text(result, corpus_));
     }
+    Checkpoint done;  // its lines are kept: what comes later in this run begins after them
+    done.set_text("stage", "eval");
+    session_.save(std::move(done), true);
     session_.end_stage();
   }
 
@@ -142,23 +167,35 @@ Settings settings_of(const Registry& registry, const RunDirectory& run, const Se
   return settings;
 }
 
+// `derive RUN` writes its own checkpoints, so it must not take the place of one that is needed.
+void check_derivable(const RunDirectory& run, const std::string& path) {
+  check(run.record().command != "train", ErrorKind::usage, "enas_ptb derive", path,
+        " is a run of train, expected one of search");
+  check(exists(run.shared_weights()), ErrorKind::usage, "enas_ptb derive", run.shared_weights(),
+        " does not exist: the search has not finished; try enas_ptb resume ", path);
+  if (run.record().status == RunStatus::finished) return;
+  const std::optional<Checkpoint> at = CheckpointFolder(run.checkpoints()).load_latest();
+  const bool own = at && at->text("stage") == "derive" && DeriveStage::options_in(*at).again;
+  check(own, ErrorKind::usage, "enas_ptb derive", path,
+        " is not finished; finish it first: enas_ptb resume ", path);
+}
+
 int continue_in(const Registry& registry, const Invocation& call, const std::string& path,
                 const std::optional<DeriveOptions>& again) {
   Console console(console_options(call.settings));
   RunDirectory run = RunDirectory::open(path);
   const std::string command = run.record().command;
   if (again) {
-    check(command != "train", ErrorKind::usage, "enas_ptb derive", path,
-          " is a run of train, expected one of search");
-    check(exists(run.shared_weights()), ErrorKind::usage, "enas_ptb derive", run.shared_weights(),
-          " does not exist: the search has not finished; try enas_ptb resume ", path);
+    check_derivable(run, path);
   } else if (run.record().status == RunStatus::finished) {
     console.line(path + " is finished; nothing to resume");
     return 0;
   }
   const Settings settings = settings_of(registry, run, call.settings);
-  const Corpus corpus = load_corpus(settings.text("data"));
-  check_same_data(run, corpus, settings.text("data"));
+  const std::string data = call.settings.has("data") ? call.settings.text("data")  // it was moved
+                                                     : settings.text("data");
+  const Corpus corpus = load_corpus(data);
+  check_same_data(run, corpus, data);
   console.line(corpus.description);
   run.count_resume();
   Session session(settings, std::move(run), console);
@@ -182,34 +219,65 @@ void rehearse(const std::string& command, const Settings& settings, const Corpus
     streams(prefix + "batch", corpus.train);
     streams(prefix + "valid-batch", corpus.valid);
   }
+}
+
+// --data as an absolute path and --arch as the architecture itself, so that the configuration means
+// the same later and elsewhere. Refuses bad architecture text.
+Settings self_contained(const std::string& command, Settings settings) {
+  const auto put = [&](const std::string& name, const std::string& value) {
+    const std::string origin = settings.origin_text(name);
+    settings.set(name, value, settings.origin(name), origin, "enas_ptb: --" + name);
+  };
+  if (const std::string data = settings.text("data"); data.rfind("builtin:", 0) != 0)
+    put("data", std::filesystem::absolute(data).lexically_normal().string());
   if (command == "train") {
     check(settings.has("arch"), ErrorKind::usage, "enas_ptb train",
           "needs --arch, e.g. --arch published");
     const std::string text = architecture_text(settings.text("arch"));
-    rnn_space_of(text).parse(text);
+    const RnnSpace space = rnn_space_of(text);
+    put("arch", space.to_string(space.parse(text)));
   }
+  return settings;
+}
+
+// "--nodes 8 (there 4)", the first few.
+std::string differences(const Settings& here, const Settings& there) {
+  constexpr size_t kShown = 4;
+  const std::vector<std::string> names = differing_options(here, there);
+  const auto text = [](const Settings& settings, const std::string& name) -> std::string {
+    for (const Settings::Value& value : settings.values())
+      if (value.spec.name == name && !value.text.empty()) return value.text;
+    return "unset";
+  };
+  std::string all;
+  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) {
+    all += fmt::format("{}--{} {} (there {})", i == 0 ? "" : ", ", names[i], text(here, names[i]),
+                       text(there, names[i]));
+  }
+  if (names.size() > kShown) all += fmt::format(" and {} more", names.size() - kShown);
+  return all;
 }
 
 }  // namespace
 
 int start_run(const Registry& registry, const Invocation& call,
               const std::vector<std::string>& argv) {
-  const Settings& settings = call.settings;
   const std::string where = "enas_ptb " + call.command;
-  check(settings.has("data"), ErrorKind::usage, where,
+  check(call.settings.has("data"), ErrorKind::usage, where,
         "needs --data, e.g. --data builtin:tiny-text");
-  check(settings.has("out"), ErrorKind::usage, where, "needs --out, e.g. --out runs/first");
+  check(call.settings.has("out"), ErrorKind::usage, where, "needs --out, e.g. --out runs/first");
+  const Settings settings = self_contained(call.command, call.settings);
   const std::string out = run_path(settings.text("out"));
   if (call.command == "run" && !settings.flag("overwrite") && is_run_directory(out)) {
     const Settings stored =
         settings_from_config(registry, read_run_record(out).command, out + "/config.toml");
-    const std::vector<std::string> differing = differing_options(settings, stored);
-    std::string names;
-    for (const std::string& name : differing) names += " --" + name;
-    check(differing.empty(), ErrorKind::usage, where, out, " exists with another configuration (",
-          names.substr(names.empty() ? 0 : 1), " differ); choose another --out, or --overwrite");
+    const std::string differing = differences(settings, stored);
+    check(differing.empty(), ErrorKind::usage, where, out,
+          " exists with another configuration: ", differing,
+          "; choose another --out, or --overwrite");
     return resume_run(registry, call, out);
   }
+  refuse_existing(out, settings.flag("overwrite"));
   Console console(console_options(settings));
   const Corpus corpus = load_corpus(settings.text("data"));
   console.line(corpus.description);
@@ -235,8 +303,10 @@ int resume_run(const Registry& registry, const Invocation& call, const std::stri
 
 int derive_run(const Registry& registry, const Invocation& call) {
   const Settings& s = call.settings;
-  return continue_in(registry, call, run_path(call.operands[0]),
-                     DeriveOptions{s.integer("samples"), s.integer("top"), s.integer("batches")});
+  return continue_in(
+      registry, call, run_path(call.operands[0]),
+      DeriveOptions{s.integer("samples"), s.integer("top"), s.integer("batches"),
+                    s.origin("seed") == Origin::default_value ? -1 : s.integer("seed"), true});
 }
 
 }  // namespace enas

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <numeric>
 
 #include "apps/ptb/weights.h"
@@ -26,7 +27,7 @@ SearchStage::SearchStage(Session& session, const PtbOptions& options, const Corp
       bounds_(entropy_bounds(controller_.decisions())) {}
 
 bool SearchStage::run(const Checkpoint* from, double budget_share) {
-  session_.begin_stage("search", budget_share);
+  session_.begin_stage("search", budget_share, from != nullptr);
   if (from != nullptr) {
     load(*from);
   } else {
@@ -77,7 +78,7 @@ SearchStage::Next SearchStage::shared_phase() {
       window_ * per_step));
   Progress progress(session_.console(),
                     fmt::format("shared {}/{}", epoch_ + 1, options_.search_epochs()), "tokens",
-                    task_.train_streams().length() * task_.options().batch,
+                    (windows.back().start + windows.back().length) * task_.options().batch,
                     windows[static_cast<size_t>(window_)].start * task_.options().batch);
   for (int64_t first = window_; window_ < count; ++window_) {
     if (const Next next = before_step(); next != Next::go_on) return next;
@@ -97,7 +98,7 @@ SearchStage::Next SearchStage::shared_phase() {
     session_.count_step();
     const int64_t tokens = span.length * task_.options().batch;
     meter_.add(task_.last_cross_entropy(), tokens, report, session_.console().now() - begin);
-    const std::string detail = fmt::format("ppl {:.1f}", meter_.perplexity());
+    const std::string detail = "ppl " + format_perplexity(meter_.perplexity());
     progress.advance(tokens, detail);
     if (meter_.steps() == options_.log_every() || window_ + 1 == count) {
       session_.write(meter_.line("shared", epoch_ + 1, steps_, session_.total_seconds(), lr));
@@ -122,7 +123,7 @@ SearchStage::Next SearchStage::controller_phase() {
     ++updates_;
     session_.count_step();
     const std::string detail =
-        fmt::format("reward {:.4f}, entropy {:.3f} of {:.3f}..{:.3f}", report.reward,
+        fmt::format("reward {:.4f}, entropy {:.3f} nats ({:.3f} to {:.3f})", report.reward,
                     report.entropy, bounds_.lowest, bounds_.highest);
     progress.advance(1, detail);
     if ((update_ + 1) % options_.log_every() == 0 || update_ + 1 == count) {
@@ -202,15 +203,16 @@ void SearchStage::load(const Checkpoint& c) {
 void SearchStage::finish() {
   save(true);
   save_weights(session_.directory().shared_weights(),
-               child_metadata(child_, corpus_, resolved_toml(session_.settings())),
+               child_metadata(child_, corpus_, result_toml(session_.settings())),
                {&child_.parameters(), &controller_.parameters()});
   const double last = policy_entropy(), range = bounds_.highest - bounds_.lowest;
   session_.console().line(
       fmt::format("search: done after {} shared steps and {} policy updates, {}; policy entropy "
                   "{:.3f} -> {:.3f} nats, {:.1f} % of its "
-                  "reachable range {:.3f} to {:.3f} below its start",
+                  "reachable range {:.3f} to {:.3f} {} its start",
                   steps_, updates_, format_seconds(session_.stage_seconds()), first_entropy_, last,
-                  100 * (first_entropy_ - last) / range, bounds_.lowest, bounds_.highest));
+                  100 * std::abs(first_entropy_ - last) / range, bounds_.lowest, bounds_.highest,
+                  last > first_entropy_ ? "above" : "below"));
   session_.console().line(
       "search: these scores come from shared weights and are not final ones; derive ranks "
       "architectures with them, train "

@@ -1,6 +1,8 @@
 // Means over the steps since the last metrics line. Part of the checkpoint, so that a resumed run
 // writes the same lines.
 #pragma once
+#include <fmt/format.h>
+
 #include <cmath>
 #include <string>
 
@@ -9,6 +11,11 @@
 #include "nn/checkpoint.h"
 
 namespace enas {
+
+// "84.1"; a figure that has exploded as "1.3e+20".
+inline std::string format_perplexity(double perplexity) {
+  return perplexity < 1e6 ? fmt::format("{:.1f}", perplexity) : fmt::format("{:.1e}", perplexity);
+}
 
 class StepMeter {
  public:

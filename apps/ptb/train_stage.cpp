@@ -20,7 +20,7 @@ TrainStage::TrainStage(Session& session, const PtbOptions& options, const Corpus
       average_(options.train_average()) {}
 
 bool TrainStage::run(const Checkpoint* from, double budget_share) {
-  session_.begin_stage("train", budget_share);
+  session_.begin_stage("train", budget_share, from != nullptr);
   if (from != nullptr) load(*from);
   session_.console().line(fmt::format(
       "train: {}, {} weights, {} epochs", child_.space().to_string(arch_),
@@ -59,9 +59,10 @@ TrainStage::Next TrainStage::train_epoch() {
   if (window_ >= count) return Next::go_on;
   if (window_ == 0) task_.reset_state();
   const int64_t batch = task_.options().batch;
-  Progress progress(
-      session_.console(), fmt::format("train {}/{}", epoch_ + 1, options_.train_epochs()), "tokens",
-      task_.train_streams().length() * batch, windows[static_cast<size_t>(window_)].start * batch);
+  Progress progress(session_.console(),
+                    fmt::format("train {}/{}", epoch_ + 1, options_.train_epochs()), "tokens",
+                    (windows.back().start + windows.back().length) * batch,
+                    windows[static_cast<size_t>(window_)].start * batch);
   for (; window_ < count; ++window_) {
     if (const Next next = before_step(); next != Next::go_on) return next;
     const WindowSpan& span = windows[static_cast<size_t>(window_)];
@@ -82,7 +83,7 @@ TrainStage::Next TrainStage::train_epoch() {
     average_.update(child_.parameters().all(), steps_, report.gate);
     meter_.add(task_.last_cross_entropy(), span.length * batch, report,
                session_.console().now() - begin);
-    const std::string detail = fmt::format("ppl {:.1f}", meter_.perplexity());
+    const std::string detail = "ppl " + format_perplexity(meter_.perplexity());
     progress.advance(span.length * batch, detail);
     if (meter_.steps() == options_.log_every() || window_ + 1 == count) {
       session_.write(meter_.line("train", epoch_ + 1, steps_, session_.total_seconds(), lr));
@@ -175,7 +176,7 @@ void TrainStage::finish() {
       if (best_weights_.count(p.name) != 0) p.value.copy_from(best_weights_[p.name]);
     }
   }
-  Metadata metadata = child_metadata(child_, corpus_, resolved_toml(session_.settings()));
+  Metadata metadata = child_metadata(child_, corpus_, result_toml(session_.settings()));
   metadata["arch"] = child_.space().to_string(arch_);
   save_weights(session_.directory().model_weights(), metadata, {&child_.parameters()});
   session_.console().line(fmt::format(

@@ -23,7 +23,7 @@ void add(Registry& registry, const Commands& commands, OptionSpec spec) {
 }
 
 void add_input_options(Registry& registry) {
-  add(registry, {"run", "search", "train", "derive", "eval", "correlate"},
+  add(registry, {"run", "search", "train", "derive", "eval", "resume", "correlate"},
       {.name = "data",
        .unit = "PATH|builtin:NAME",
        .help = "the data; its form is recognised by content",
@@ -57,7 +57,7 @@ void add_input_options(Registry& registry) {
        .source = kInterface,
        .group = "general",
        .scope = OptionScope::execution});
-  add(registry, {"run", "search", "train", "derive", "correlate", "arch", "data"},
+  add(registry, {"run", "search", "train", "derive", "correlate", "arch"},
       {.name = "seed",
        .kind = OptionKind::integer,
        .default_value = "1",
@@ -71,7 +71,7 @@ void add_machine_options(Registry& registry) {
       {.name = "device",
        .kind = OptionKind::choice,
        .default_value = "cpu",
-       .choices = {"cpu", "auto"},
+       .choices = {"cpu", "cuda", "auto"},
        .help = "where to compute",
        .source = kInterface,
        .group = "machine",

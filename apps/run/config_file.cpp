@@ -173,6 +173,16 @@ ConfigEntries parse_config(const Registry& registry, std::string_view command,
   return ordered;
 }
 
+std::string result_toml(const Settings& settings) {
+  std::string text;
+  for (const Settings::Value& value : settings.values()) {
+    if (value.spec.scope != OptionScope::result || value.spec.name == "data") continue;
+    if (value.text.empty()) continue;
+    text += value.spec.name + " = " + toml_value(settings, value) + "\n";
+  }
+  return text;
+}
+
 std::string resolved_toml(const Settings& settings) {
   std::string text = "# Resolved configuration: fed back by --config it gives the same values.\n";
   std::vector<std::string> groups;

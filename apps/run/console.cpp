@@ -124,6 +124,8 @@ void Console::line(std::string_view text) {
 
 void Console::result(std::string_view text) { emit("result", without_control_codes(text), true); }
 
+void Console::record(std::string_view text) { log(without_control_codes(text)); }
+
 void Console::warn(std::string_view text) {
   const std::string message = "warning: " + without_control_codes(text);
   log(message);

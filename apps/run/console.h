@@ -37,6 +37,7 @@ class Console {
   void log_to(const std::string& path);
   void line(std::string_view text);
   void result(std::string_view text);    // printed under --quiet too
+  void record(std::string_view text);    // log.txt only: what another part prints
   void warn(std::string_view text);      // standard error
   void progress(std::string_view text);  // terminal only; at most 10 times a second
   void milestone(

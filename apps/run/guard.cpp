@@ -18,6 +18,16 @@ int report_bug(std::string_view program, const char* what) {
   return static_cast<int>(ErrorKind::internal);
 }
 
+// "enas_ptb search: ..." says the program's name once more than a reader needs.
+std::string_view without_program(std::string_view text, std::string_view program) {
+  if (text.substr(0, program.size()) != program) return text;
+  for (const std::string_view separator : {": ", " "}) {
+    if (text.substr(program.size(), separator.size()) == separator)
+      return text.substr(program.size() + separator.size());
+  }
+  return text;
+}
+
 }  // namespace
 
 int run_guarded(std::string_view program, const std::function<int()>& body) {
@@ -25,7 +35,7 @@ int run_guarded(std::string_view program, const std::function<int()>& body) {
     return body();
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::internal) return report_bug(program, error.what());
-    std::cerr << program << ": error: " << error.what() << "\n";
+    std::cerr << program << ": error: " << without_program(error.what(), program) << "\n";
     return error.exit_code();
   } catch (const std::bad_alloc&) {
     std::cerr << program << ": error: out of memory; try a smaller --batch, --hidden or --bptt\n";

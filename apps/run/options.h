@@ -157,6 +157,10 @@ Settings settings_from_config(const Registry& registry, std::string_view command
 // --config it gives the same values.
 std::string resolved_toml(const Settings& settings);
 
+// What shapes the numbers of a run and nothing else: the `result` values but for the data's path,
+// one "name = value" a line. Equal texts: equal results from equal data.
+std::string result_toml(const Settings& settings);
+
 // Names of the `result` values in which two settings differ; what resume refuses names.
 std::vector<std::string> differing_options(const Settings& a, const Settings& b);
 

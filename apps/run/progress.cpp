@@ -68,7 +68,7 @@ std::string Progress::text(std::string_view detail) const {
     text += std::string(4 - percent.size(), ' ') + percent + "%";
   }
   if (rate() > 0) text += "  " + format_rate(rate()) + " " + unit_ + "/s";
-  if (seconds_left() >= 0) text += "  ETA " + format_seconds(seconds_left());
+  if (seconds_left() > 0) text += "  ETA " + format_seconds(seconds_left());
   if (!detail.empty()) text.append("  ").append(detail);
   return text;
 }

@@ -49,15 +49,6 @@ std::string host_name() {
   return name;
 }
 
-void refuse_existing(const std::string& path, bool overwrite) {
-  if (!exists(path)) return;
-  check(overwrite, ErrorKind::usage, path,
-        "exists already, and a run is never overwritten unasked; choose another --out, continue "
-        "it with resume, or give --overwrite");
-  check(is_run_directory(path), ErrorKind::usage, path,
-        "exists and is not a run directory (no run.json); --overwrite replaces only runs");
-}
-
 // Puts the new run in the place of the old one, which comes back if that fails.
 void replace_run(const std::string& made, const std::string& place, FileSystem& files) {
   RunLock old(place, files);  // refuses while somebody writes it
@@ -81,6 +72,15 @@ void check_existing(const std::string& path) {
 }
 
 }  // namespace
+
+void refuse_existing(const std::string& path, bool overwrite) {
+  if (!exists(path)) return;
+  check(overwrite, ErrorKind::usage, path,
+        "exists already, and a run is never overwritten unasked; choose another --out, continue "
+        "it with resume, or give --overwrite");
+  check(is_run_directory(path), ErrorKind::usage, path,
+        "exists and is not a run directory (no run.json); --overwrite replaces only runs");
+}
 
 std::string run_path(std::string_view path) {
   while (path.size() > 1 && path.back() == '/') path.remove_suffix(1);

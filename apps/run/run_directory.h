@@ -78,6 +78,8 @@ class RunDirectory {
   FileSystem* files_;
 };
 
+// Error `usage`: a run cannot be made at the path, as create() would find after longer work.
+void refuse_existing(const std::string& path, bool overwrite);
 bool is_run_directory(const std::string& path);
 // run.json of a run that is only read (eval, report). Errors as open(), but it may be in use.
 RunRecord read_run_record(const std::string& path, FileSystem& files = real_files());

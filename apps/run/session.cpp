@@ -56,8 +56,8 @@ void Session::write(const Metrics::Line& line) {
   console_.object(line.text());
 }
 
-void Session::begin_stage(const std::string& name, double budget_share) {
-  if (stage_ != name) {
+void Session::begin_stage(const std::string& name, double budget_share, bool resumed) {
+  if (stage_ != name || !resumed) {
     earlier_stages_ += stage_before_;
     stage_before_ = 0;
     stage_ = name;

@@ -34,8 +34,8 @@ class Session {
   void write(const Metrics::Line& line);  // metrics.jsonl, and the console under --json-log
 
   // A stage: `share` of --budget is its cap (0: none). Its time counts over all processes of the
-  // run.
-  void begin_stage(const std::string& name, double budget_share);
+  // run; `resumed`: the stage goes on from a checkpoint of its own.
+  void begin_stage(const std::string& name, double budget_share, bool resumed = false);
   void end_stage();  // adds its time to run.json
   void count_step() { ++steps_since_save_; }
   bool interrupted() const;  // SIGINT or SIGTERM: save, then leave

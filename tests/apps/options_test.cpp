@@ -152,7 +152,7 @@ TEST(Options, BadValuesNameRangeAndFound) {
   expect_refused({"run", "--budget", "30m1h"}, {"a duration"});
   expect_refused({"run", "--checkpoint-every", "0steps"}, {"500steps"});
   expect_refused({"run", "--parity", "he-rows,"}, {"found \"\""});
-  expect_refused({"run", "--device", "cuda"}, {"cpu, auto"});
+  expect_refused({"run", "--device", "gpu"}, {"cpu, cuda, auto"});
   expect_refused({"run", "--hidden"}, {"--hidden"});
   expect_refused({"run", "--data", "--seed", "3"}, {"--data needs a value", "--seed"});
   expect_refused({"run", "--seed", "1", "--seed", "2"}, {"given 2 times"});
