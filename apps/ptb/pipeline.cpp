@@ -173,9 +173,10 @@ void check_derivable(const RunDirectory& run, const std::string& path) {
         " is a run of train, expected one of search");
   check(exists(run.shared_weights()), ErrorKind::usage, "enas_ptb derive", run.shared_weights(),
         " does not exist: the search has not finished; try enas_ptb resume ", path);
-  if (run.record().status == RunStatus::finished) return;
+  if (run.record().command == "search") return;
   const std::optional<Checkpoint> at = CheckpointFolder(run.checkpoints()).load_latest();
-  const bool own = at && at->text("stage") == "derive" && DeriveStage::options_in(*at).again;
+  const std::string stage = at ? at->text("stage") : "";
+  const bool own = stage == "eval" || (stage == "derive" && DeriveStage::options_in(*at).again);
   check(own, ErrorKind::usage, "enas_ptb derive", path,
         " is not finished; finish it first: enas_ptb resume ", path);
 }
