@@ -13,10 +13,11 @@
 
 namespace enas {
 
-RnnMasks draw_masks(const RnnChildOptions& options, int64_t batch, uint64_t seed, uint64_t step) {
+RnnMasks draw_masks(const RnnChildOptions& options, int64_t batch, uint64_t seed, uint64_t step,
+                    DType dtype) {
   const DropoutRates& rates = options.dropout;
   const auto mask = [&](const Shape& shape, double rate, Stream stream) {
-    return rate == 0 ? Tensor() : dropout_mask(shape, rate, Random{seed, stream, step});
+    return rate == 0 ? Tensor() : dropout_mask(shape, rate, Random{seed, stream, step}, dtype);
   };
   const Shape locked{batch, options.hidden};
   RnnMasks masks;

@@ -47,8 +47,10 @@ struct RnnMasks {
   Tensor recurrent;  // [B, H]
   Tensor output;     // [B, H], before the decoder
 };
-// Pure function of (seed, step): the same masks on every device and after a resume.
-RnnMasks draw_masks(const RnnChildOptions& options, int64_t batch, uint64_t seed, uint64_t step);
+// Pure function of (seed, step): the same masks on every device and after a resume. dtype: that of
+// the child's weights.
+RnnMasks draw_masks(const RnnChildOptions& options, int64_t batch, uint64_t seed, uint64_t step,
+                    DType dtype = DType::f32);
 
 class RnnChild {
  public:
@@ -83,6 +85,7 @@ class RnnChild {
   Tensor zero_state(int64_t batch) const;
   const RnnSpace& space() const { return space_; }
   const RnnChildOptions& options() const { return options_; }
+  DType dtype() const { return dtype_; }
   ParameterStore& parameters() { return parameters_; }
   // Weight decay covers cell matrices only in search, everything in final training (ENAS.md, first
   // table).

@@ -30,7 +30,8 @@ void RnnTask::reset_state() { state_ = child_.zero_state(options_.batch); }
 
 Var RnnTask::train_loss(Tape& tape, const Architecture& arch, const TextWindow& window,
                         uint64_t draw) {
-  const RnnMasks masks = draw_masks(child_.options(), options_.batch, options_.seed, draw);
+  const RnnMasks masks =
+      draw_masks(child_.options(), options_.batch, options_.seed, draw, child_.dtype());
   RnnChild::Pass pass = child_.run(tape, arch, window, state_, masks);
   if (!next_state_.defined()) {
     next_state_ = std::move(pass.state);
@@ -74,8 +75,8 @@ double RnnTask::reward(const Architecture& arch, uint64_t sample) {
   }
   const Tape::NoGrad no_grad(scoring_);
   // Masks that no training step draws: their numbers count down from the top.
-  const RnnMasks masks =
-      draw_masks(child_.options(), options_.reward_batch, options_.seed, ~uint64_t{0} - sample);
+  const RnnMasks masks = draw_masks(child_.options(), options_.reward_batch, options_.seed,
+                                    ~uint64_t{0} - sample, child_.dtype());
   const RnnChild::Pass pass =
       child_.run(scoring_, arch, valid_.window(span.start, span.length), reward_state_, masks);
   reward_state_ = pass.state;
