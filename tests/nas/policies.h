@@ -1,0 +1,34 @@
+// What the tests of the policy share: every architecture of a small space, and weights of any size.
+#pragma once
+#include <cmath>
+#include <vector>
+
+#include "nas/controller.h"
+#include "nas/rnn/space.h"
+
+namespace enas::test {
+
+// All architectures of a decision list, the last choice running fastest.
+inline std::vector<Architecture> enumerate(const DecisionList& list) {
+  std::vector<Architecture> all(1);
+  for (const Decision& decision : list.steps) {
+    if (decision.kind == Decision::Kind::advance) continue;
+    std::vector<Architecture> longer;
+    for (const Architecture& arch : all) {
+      for (int32_t choice = 0; choice < decision.count; ++choice) {
+        longer.push_back(arch);
+        longer.back().choices.push_back(choice);
+      }
+    }
+    all = std::move(longer);
+  }
+  return all;
+}
+
+// A controller of an RNN space whose weights are uniform in +-range.
+inline Controller controller_of(const RnnSpace& space, double range, int hidden, uint64_t seed,
+                                DType dtype = DType::f64, const PolicyShape& shape = {}) {
+  return Controller(space.decisions(shape), space.operations(), {hidden, range}, seed, dtype);
+}
+
+}  // namespace enas::test
