@@ -1,4 +1,5 @@
-// enas_ptb: searches recurrent cells on text, derives the best, trains it from scratch and evaluates it.
+// enas_ptb: searches recurrent cells on text, derives the best, trains it from scratch and
+// evaluates it.
 #include "apps/ptb/commands.h"
 #include "apps/run/guard.h"
 #include "apps/run/signals.h"

@@ -51,8 +51,11 @@ std::string compare_groups(std::span<const Candidate> candidates) {
                         uniform = statistics_of(candidates, false);
   std::ostringstream text;
   text << std::fixed << std::setprecision(4);
-  text << "controller " << policy.size << ": mean " << policy.mean << ", sd " << policy.deviation
-       << "; uniform " << uniform.size << ": mean " << uniform.mean << ", sd " << uniform.deviation;
+  const auto group = [&](const char* name, const GroupStatistics& g) {
+    if (g.size > 0) text << name << g.size << ": mean " << g.mean << ", sd " << g.deviation;
+  };
+  group("controller ", policy);
+  group(policy.size > 0 ? "; uniform " : "uniform ", uniform);
   if (policy.size > 0 && uniform.size > 0) {
     const double error =
         std::sqrt(policy.deviation * policy.deviation / static_cast<double>(policy.size) +

@@ -65,7 +65,8 @@ struct ControllerReport {
   double baseline = 0;
   double grad_norm = 0;
   bool finite = true;
-  Architecture best;  // of these samples, by reward
+  Architecture best;    // of these samples, by reward
+  int64_t samples = 0;  // 0: no update was made
 };
 
 // One policy update. `update` counts from 0 over the whole search: samples and validation windows
@@ -97,7 +98,7 @@ ControllerReport controller_step(Tape& tape, Task& task, Controller& controller,
   const size_t best =
       static_cast<size_t>(std::max_element(rewards.begin(), rewards.end()) - rewards.begin());
   return {mean(rewards),  mean(rollout.entropy), *baseline.value(),
-          step.grad_norm, step.finite,           architectures[best]};
+          step.grad_norm, step.finite,           architectures[best], options.samples};
 }
 
 }  // namespace enas

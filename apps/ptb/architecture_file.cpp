@@ -42,6 +42,21 @@ int64_t shared_parameters(const RnnSpace& space, const RnnChildOptions& options)
   return options.vocabulary * h + 2 * h * width + edges * kinds * h * width;
 }
 
+std::string cell_json(const RnnSpace& space, const Architecture& arch) {
+  const RnnCell cell = space.decode(arch);
+  nlohmann::ordered_json json;
+  json["arch"] = space.to_string(arch);
+  json["space"] = "rnn";
+  json["nodes"] = space.nodes();
+  json["node0"] = name_of(cell.first);
+  for (size_t i = 0; i < cell.nodes.size(); ++i) {
+    json["edges"].push_back({cell.nodes[i].previous, i + 1, name_of(cell.nodes[i].activation)});
+  }
+  json["loose_ends"] = cell.loose_ends;
+  json["words"] = space.to_words(arch);
+  return json.dump();
+}
+
 std::string architecture_json(const RnnSpace& space, const Candidate& candidate, int rank,
                               const CellCost& cost) {
   JsonLine line;
@@ -61,6 +76,9 @@ void write_architectures(const std::string& folder, const RnnSpace& space,
   make_directory(folder);
   std::string list;
   int64_t kept[2] = {0, 0};
+  // Under random search nothing comes from a controller: then `best` is the best of all.
+  const bool policy = std::any_of(ranked.begin(), ranked.end(),
+                                  [](const Candidate& c) { return c.from_controller; });
   for (size_t i = 0; i < ranked.size(); ++i) {
     const Candidate& candidate = ranked[i];
     const std::string json = architecture_json(space, candidate, static_cast<int>(i) + 1, cost);
@@ -68,9 +86,10 @@ void write_architectures(const std::string& folder, const RnnSpace& space,
     if (++of_group > top) continue;
     list += (list.empty() ? "[\n  " : ",\n  ") + json;
     if (of_group > 1) continue;
-    const std::string name = candidate.from_controller ? "/best" : "/best-random";
+    const bool best = candidate.from_controller || !policy;
+    const std::string name = best ? "/best" : "/best-random";
     write_file_atomic(folder + name + ".json", json + "\n");
-    if (!candidate.from_controller) continue;
+    if (!best) continue;
     const Drawing drawing = draw_cell(space, candidate.arch);
     write_file_atomic(folder + name + ".txt", space.to_string(candidate.arch) + "\n");
     write_file_atomic(folder + name + ".svg", to_svg(drawing));

@@ -19,6 +19,8 @@ CellCost cost_of(const RnnSpace& space, const RnnChildOptions& options);
 // Weights of the search network: every edge of the space.
 int64_t shared_parameters(const RnnSpace& space, const RnnChildOptions& options);
 
+// {"arch", "space", "nodes", "node0", "edges": [[from, to, activation]...], "loose_ends", "words"}.
+std::string cell_json(const RnnSpace& space, const Architecture& arch);
 // One architecture with its score, as best.json holds it.
 std::string architecture_json(const RnnSpace& space, const Candidate& candidate, int rank,
                               const CellCost& cost);

@@ -1,109 +1,106 @@
 #include "apps/ptb/commands.h"
 
-#include <fmt/format.h>
-
+#include "apps/ptb/arch_command.h"
 #include "apps/ptb/architecture_file.h"
+#include "apps/ptb/model.h"
 #include "apps/ptb/options.h"
 #include "apps/ptb/pipeline.h"
-#include "apps/ptb/train_stage.h"
+#include "apps/ptb/weights.h"
+#include "apps/run/run_directory.h"
+#include "nn/safetensors.h"
 #include "tensor/thread_pool.h"
 
 namespace enas {
 namespace {
 
+// A weight file with the text it belongs to: a run directory knows both.
+struct Source {
+  std::string file, data;
+};
+Source source_of(const Registry& registry, const std::string& command, const std::string& weights,
+                 const std::string& data) {
+  const std::string where = "enas_ptb " + command;
+  check(exists(weights), ErrorKind::usage, where, weights,
+        " does not exist; expected a run directory or a model.safetensors");
+  if (!is_run_directory(weights)) {
+    check(!data.empty(), ErrorKind::usage, where, "needs --data, the text that ", weights,
+          " was trained on");
+    return {weights, data};
+  }
+  const std::string file = weights + "/model.safetensors";
+  check(exists(file), ErrorKind::usage, where, file,
+        " does not exist: this run has not finished training; try enas_ptb resume ", weights);
+  if (!data.empty()) return {file, data};
+  const Settings run =
+      settings_from_config(registry, read_run_record(weights).command, weights + "/config.toml");
+  return {file, run.text("data")};
+}
+
+std::string text_or_empty(const Settings& settings, const char* name) {
+  return settings.has(name) ? settings.text(name) : "";
+}
+
 int eval(const Registry& registry, const Invocation& call) {
   const Settings& settings = call.settings;
   check(settings.has("weights"), ErrorKind::usage, "enas_ptb eval",
         "needs --weights, e.g. --weights runs/first");
-  const std::string& weights = settings.text("weights");
-  check(exists(weights), ErrorKind::usage, "enas_ptb eval", "--weights ", weights,
-        " does not exist; expected a run directory or a model.safetensors");
-  const bool run = is_run_directory(weights), json = settings.flag("json");
-  const std::string file = run ? weights + "/model.safetensors" : weights;
-  check(!run || exists(file), ErrorKind::usage, "enas_ptb eval", file,
-        " does not exist: this run has not finished training; try enas_ptb resume ", weights);
-  std::string data = settings.has("data") ? settings.text("data") : "";
-  if (data.empty()) {
-    check(run, ErrorKind::usage, "enas_ptb eval", "needs --data, the text that ", file,
-          " was trained on");
-    data =
-        settings_from_config(registry, read_run_record(weights).command, weights + "/config.toml")
-            .text("data");
-  }
+  const Source source =
+      source_of(registry, "eval", settings.text("weights"), text_or_empty(settings, "data"));
+  const bool json = settings.flag("json");
   Console console({.quiet = json || settings.flag("quiet")});
-  const Corpus corpus = load_corpus(data);
+  const Corpus corpus = load_corpus(source.data);
   console.line(corpus.description);
-  const Evaluation evaluation = evaluate_weights(file, corpus, settings.text("split"));
+  const Evaluation evaluation = evaluate_weights(source.file, corpus, settings.text("split"));
   console.result(json ? evaluation_json(evaluation) : evaluation_text(evaluation, corpus));
   return 0;
 }
 
-void show(const RnnSpace& space, const Architecture& arch, const Settings& settings,
-          Console& console) {
-  if (settings.flag("json")) {
-    console.result(JsonLine()
-                       .add("arch", space.to_string(arch))
-                       .add("nodes", space.nodes())
-                       .add("words", space.to_words(arch))
-                       .text());
-  } else {
-    console.result(space.to_string(arch));
-    console.result(space.to_words(arch));
-  }
-  if (!settings.has("to")) return;
-  const std::string& folder = settings.text("to");
-  make_directory(folder);
-  const Drawing drawing = draw_cell(space, arch);
-  write_file_atomic(folder + "/cell.svg", to_svg(drawing));
-  write_file_atomic(folder + "/cell.dot", to_dot(drawing));
-}
-
-void cost(const RnnSpace& space, const Settings& settings, Console& console) {
-  RnnChildOptions options;
-  options.vocabulary = settings.integer("vocabulary");
-  options.hidden = settings.integer("hidden");
-  options.share = settings.text("share") == "edge" ? Share::edge : Share::edge_op;
-  options.cell = settings.text("cell") == "plain" ? CellKind::plain : CellKind::highway;
-  const CellCost cost = cost_of(space, options);
-  const int64_t shared = shared_parameters(space, options);
-  console.result(settings.flag("json")
-                     ? JsonLine()
-                           .add("params", cost.params)
-                           .add("shared_params", shared)
-                           .add("macs", cost.macs)
-                           .text()
-                     : fmt::format("{} parameters stand-alone, {} shared, {} multiply-adds a token",
-                                   format_count(static_cast<double>(cost.params)),
-                                   format_count(static_cast<double>(shared)),
-                                   format_count(static_cast<double>(cost.macs))));
-}
-
-int arch(const Invocation& call) {
+int generate(const Registry& registry, const Invocation& call) {
   const Settings& settings = call.settings;
-  const std::string& what = call.operands[0];
-  Console console;
-  const bool given = settings.has("arch");
-  const std::string text = given ? architecture_text(settings.text("arch")) : "";
-  const RnnSpace space =
-      given ? rnn_space_of(text) : RnnSpace(static_cast<int>(settings.integer("nodes")));
-  const Architecture architecture = given ? space.parse(text) : Architecture{};
-  if (what == "show") {
-    check(given, ErrorKind::usage, "enas_ptb arch show", "needs --arch, e.g. --arch published");
-    show(space, architecture, settings, console);
-  } else if (what == "random") {
-    const Random random{static_cast<uint64_t>(settings.integer("seed")), Stream::uniform_sample, 1};
-    show(space, uniform_architectures(space.decisions({}), 1, random)[0], settings, console);
-  } else if (what == "count") {
-    console.result(
-        settings.flag("json")
-            ? JsonLine().add("nodes", space.nodes()).add("count", space.count()).text()
-            : fmt::format("{} architectures: {}! ways to connect {} nodes, times 4^{} activations",
-                          space.count(), space.nodes(), space.nodes(), space.nodes()));
-  } else if (what == "cost") {
-    cost(space, settings, console);
+  const Source source =
+      source_of(registry, "generate", call.operands[0], text_or_empty(settings, "data"));
+  const Corpus corpus = load_corpus(source.data);
+  GenerateOptions options;
+  options.tokens = settings.integer("tokens");
+  options.temperature = settings.real("temperature");
+  options.prompt = text_or_empty(settings, "prompt");
+  options.seed = static_cast<uint64_t>(settings.integer("seed"));
+  Console().result(generate_text(load_model(source.file, corpus), corpus.vocabulary, options));
+  return 0;
+}
+
+// export: the weights, or the architecture that they belong to, as a file of another form.
+int export_files(const Registry& registry, const Invocation& call) {
+  const Settings& settings = call.settings;
+  const std::string where = "enas_ptb export", format = text_or_empty(settings, "format");
+  const bool from_weights = settings.has("weights");
+  check(settings.has("format") && settings.has("to"), ErrorKind::usage, where,
+        "needs --format and --to, e.g. --format svg --to cell.svg");
+  check(from_weights != settings.has("arch"), ErrorKind::usage, where,
+        "needs --weights or --arch, one of them");
+  check(from_weights || format != "safetensors", ErrorKind::usage, where,
+        "--format safetensors needs --weights");
+  WeightFile file;
+  if (from_weights) {
+    const std::string& weights = settings.text("weights");
+    file = load_weights(is_run_directory(weights) ? source_of(registry, "export", weights, "-").file
+                                                  : weights);
+    check(format == "safetensors" || file.metadata.count("arch") != 0, ErrorKind::checkpoint,
+          file.path,
+          "holds shared weights, no single architecture; expected a model.safetensors of train");
+  }
+  std::string bytes;
+  if (format != "safetensors") {
+    const std::string text =
+        from_weights ? file.metadata.at("arch") : architecture_text(settings.text("arch"));
+    const RnnSpace space = rnn_space_of(text);
+    const Architecture arch = space.parse(text);
+    bytes = format == "svg"   ? to_svg(draw_cell(space, arch))
+            : format == "dot" ? to_dot(draw_cell(space, arch))
+                              : cell_json(space, arch) + "\n";
+    write_file_atomic(settings.text("to"), bytes);
   } else {
-    fail(ErrorKind::usage, "enas_ptb arch", "'", what,
-         "' is unknown; expected show, random, count or cost");
+    write_safetensors(settings.text("to"), {file.tensors, file.metadata});
   }
   return 0;
 }
@@ -135,7 +132,9 @@ int enas_ptb(int argc, const char* const* argv) {
   if (call.command == "resume") return resume_run(registry, call, call.operands[0]);
   if (call.command == "derive") return derive_run(registry, call);
   if (call.command == "eval") return eval(registry, call);
-  if (call.command == "arch") return arch(call);
+  if (call.command == "arch") return arch_command(call);
+  if (call.command == "generate") return generate(registry, call);
+  if (call.command == "export") return export_files(registry, call);
   if (call.command == "data") return data(call);
   return start_run(registry, call, std::vector<std::string>(argv, argv + argc));
 }

@@ -1,5 +1,6 @@
 #include "apps/ptb/options.h"
 
+#include <algorithm>
 #include <functional>
 
 namespace enas {
@@ -106,6 +107,19 @@ void add_method_options(Registry& registry) {
     spec->commands = {"run", "search", "train", "arch"};
     registry.add(*spec);
   }
+  const auto parity = [&](Commands commands, Commands choices) {
+    registry.add({.name = "parity",
+                  .kind = K::choice_list,
+                  .choices = std::move(choices),
+                  .help = "deviations of the published programs, brought back one by one",
+                  .source = "ENAS.md 9",
+                  .group = "method",
+                  .commands = std::move(commands)});
+  };
+  parity({"run", "search"}, {"mean-all", "node0-searched", "baseline-first", "sample-entropy",
+                             "l4-decay", "reward-dropout"});
+  parity({"train"}, {"mean-all"});
+  parity({"arch"}, {"node0-searched"});
   OptionSpec hidden = integer("hidden", "200", 1, 8192, "size of state and embedding, for cost",
                               "ENAS.md 1.3", "method", "units");
   OptionSpec vocabulary = integer("vocabulary", "10000", 1, 1 << 24, "words, for cost",
@@ -132,6 +146,9 @@ void add_search_options(Registry& registry) {
   add(integer("shared-samples", "1", 1, 64, "architectures a shared step (M)", "ENAS.md 4",
               shared));
   add(flag("dense", "decay and move all shared weights each step", "ENAS.md 4", shared));
+  add(choice("strategy", "enas", {"enas", "random"},
+             "the controller, or uniform sampling at the same budget", "ENAS.md, first table",
+             "method"));
   add(integer("controller-hidden", "64", 1, 1024, "LSTM size", source, policy, "units"));
   add(real("controller-init", "0.01", 0, 1, "weights start uniform in +-this", source, policy));
   add(real("controller-lr", "5e-5", 0, 10, "Adam rate", source, policy));
@@ -194,24 +211,38 @@ void add_derive_options(Registry& registry) {
        .help = "the architecture",
        .source = "INTERFACE.md",
        .group = "method"},
-      {"train", "arch"});
+      {"train", "arch", "export"});
   add({.name = "weights",
        .unit = "FILE|RUN",
        .help = "model.safetensors or a run directory",
        .source = "INTERFACE.md",
        .group = "files"},
-      {"eval"});
+      {"eval", "export"});
   add(choice("split", "test", {"valid", "test"}, "which text", "INTERFACE.md", "data"), {"eval"});
+  add({.name = "prompt",
+       .unit = "TEXT",
+       .help = "words to begin with",
+       .source = "INTERFACE.md",
+       .group = "output"},
+      {"generate"});
+  add(integer("tokens", "50", 1, 1000000, "words to draw", "INTERFACE.md", "output", "words"),
+      {"generate"});
+  add(real("temperature", "1", 1e-3, 1e3, "logits are divided by it", "INTERFACE.md", "output"),
+      {"generate"});
+  add(choice("format", "", {"safetensors", "json", "dot", "svg"}, "form of the file",
+             "INTERFACE.md", "files"),
+      {"export"});
   OptionSpec json = flag("json", "print one JSON object, nothing else", "INTERFACE.md", "output");
   json.scope = OptionScope::invocation;
   add(json, {"eval", "arch"});
-  OptionSpec to = {.name = "to",
-                   .unit = "FOLDER",
-                   .help = "write cell.svg and cell.dot there",
-                   .source = "INTERFACE.md",
-                   .group = "files",
-                   .scope = OptionScope::invocation};
-  add(to, {"arch"});
+  OptionSpec to = {
+      .name = "to",
+      .unit = "PATH",
+      .help = "where to write: a folder for cell.svg and cell.dot (arch), a file (export)",
+      .source = "INTERFACE.md",
+      .group = "files",
+      .scope = OptionScope::invocation};
+  add(to, {"arch", "export"});
 }
 
 // `best` scaled to two CPU cores: the controller's rate and number of updates too, since at 5e-5 a
@@ -241,19 +272,18 @@ void add_presets(Registry& registry) {
                                    {"dropout-output", "0"}, {"valid-batch", "16"},
                                    {"lr-decay", "3"},       {"lr-decay-from", "4"}};
   const PresetValues quick_search = {{"nodes", "8"},
-                                     {"hidden", "128"},
-                                     {"batch", "64"},
-                                     {"epochs", "3"},
+                                     {"hidden", "100"},
+                                     {"batch", "32"},
+                                     {"epochs", "5"},
+                                     {"share", "edge"},
                                      {"dropout-word", "0"},
                                      {"dropout-embedding", "0.1"},
                                      {"dropout-input", "0"},
                                      {"dropout-recurrent", "0.1"},
                                      {"dropout-output", "0.2"},
-                                     {"slowness", "0"},
                                      {"reward-batch", "64"},
-                                     {"shared-clip", "0.25"},
                                      {"controller-lr", "0.005"},
-                                     {"controller-steps", "60"}};
+                                     {"controller-steps", "40"}};
   const PresetValues quick_train = {{"hidden", "200"},
                                     {"batch", "32"},
                                     {"epochs", "8"},
@@ -289,6 +319,8 @@ Registry ptb_registry() {
   registry.add_command({"eval", "", "perplexity of trained weights on a split", 0, 0});
   registry.add_command({"resume", "RUN", "continue an interrupted run", 1, 1});
   registry.add_command({"arch", "show|random|count|cost", "describe architectures", 1, 1});
+  registry.add_command({"generate", "RUN", "sample text from a trained model", 1, 1});
+  registry.add_command({"export", "", "write weights or an architecture in another form", 0, 0});
   registry.add_command({"data", "info PATH", "say what a data path holds", 2, 2});
   add_common_options(registry);
   add_method_options(registry);
@@ -315,7 +347,21 @@ RnnChildOptions PtbOptions::child(int64_t vocabulary, const std::string& prefix,
   options.dropout = dropout(prefix);
   options.activation_penalty = settings_.real(prefix + "activation-penalty");
   options.slowness_penalty = settings_.real(prefix + "slowness");
+  options.mean_all = parity("mean-all");
   return options;
+}
+
+RnnChildOptions PtbOptions::shared_child(int64_t vocabulary) const {
+  RnnChildOptions options = child(vocabulary, "", "shared-init");
+  // Gradient of decay * w means half of it times w^2 in the loss; the official term is half of that
+  // coefficient times (w^2)^2.
+  if (parity("l4-decay")) options.l4_decay = settings_.real("weight-decay") / 2;
+  return options;
+}
+
+bool PtbOptions::parity(const std::string& name) const {
+  const std::vector<std::string> switches = settings_.list("parity");
+  return std::find(switches.begin(), switches.end(), name) != switches.end();
 }
 
 RnnTaskOptions PtbOptions::task(const std::string& prefix, const std::string& valid_batch) const {
@@ -330,13 +376,14 @@ RnnTaskOptions PtbOptions::task(const std::string& prefix, const std::string& va
 RnnTaskOptions PtbOptions::shared_task() const {
   RnnTaskOptions options = task("", "reward-batch");
   options.reward_scale = settings_.real("reward-scale");
+  options.reward_dropout = parity("reward-dropout");
   return options;
 }
 
 SgdOptions PtbOptions::shared_sgd() const {
   SgdOptions options;
   options.clip = settings_.real("shared-clip");
-  options.decay = settings_.real("weight-decay");
+  options.decay = parity("l4-decay") ? 0 : settings_.real("weight-decay");
   options.dense = settings_.flag("dense");
   if (!options.dense) options.decays = RnnChild::is_cell_weight;
   return options;
@@ -354,7 +401,7 @@ PolicyShape PtbOptions::policy() const {
 
 ControllerStepOptions PtbOptions::controller_step() const {
   return {settings_.integer("controller-samples"), settings_.real("controller-lr"),
-          settings_.real("entropy-weight")};
+          settings_.real("entropy-weight"), parity("sample-entropy")};
 }
 
 SgdOptions PtbOptions::final_sgd() const {

@@ -21,10 +21,11 @@ class PtbOptions {
       : settings_(settings), command_(std::move(command)) {}
 
   // Search.
-  int nodes() const { return static_cast<int>(settings_.integer("nodes")); }
-  RnnChildOptions shared_child(int64_t vocabulary) const {
-    return child(vocabulary, "", "shared-init");
+  RnnSpace space() const {
+    return RnnSpace(static_cast<int>(settings_.integer("nodes")), parity("node0-searched"));
   }
+  bool random_strategy() const { return settings_.text("strategy") == "random"; }
+  RnnChildOptions shared_child(int64_t vocabulary) const;
   RnnTaskOptions shared_task() const;
   SgdOptions shared_sgd() const;
   int64_t search_epochs() const { return settings_.integer("epochs"); }
@@ -35,11 +36,17 @@ class PtbOptions {
   PolicyShape policy() const;
   ControllerStepOptions controller_step() const;
   int64_t controller_steps() const { return settings_.integer("controller-steps"); }
-  double baseline_decay() const { return settings_.real("baseline-decay"); }
+  RewardBaseline baseline() const {
+    return RewardBaseline(settings_.real("baseline-decay"), parity("baseline-first"));
+  }
 
   // Train.
   RnnChildOptions final_child(int64_t vocabulary) const {
     return child(vocabulary, train(""), train("init"));
+  }
+  // The network that a derived architecture will be trained as: final training's in `run`.
+  RnnChildOptions stand_alone_child(int64_t vocabulary) const {
+    return command_ == "run" ? final_child(vocabulary) : shared_child(vocabulary);
   }
   RnnTaskOptions final_task() const { return task(train(""), train("valid-batch")); }
   SgdOptions final_sgd() const;
@@ -53,6 +60,7 @@ class PtbOptions {
   int64_t max_steps() const;  // 0: not capped
 
  private:
+  bool parity(const std::string& name) const;
   std::string train(const std::string& name) const {
     return command_ == "run" ? "train-" + name : name;
   }

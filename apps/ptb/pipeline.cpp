@@ -7,6 +7,7 @@
 
 #include "apps/ptb/architecture_file.h"
 #include "apps/ptb/derive_stage.h"
+#include "apps/ptb/model.h"
 #include "apps/ptb/options.h"
 #include "apps/ptb/search_stage.h"
 #include "apps/ptb/train_stage.h"

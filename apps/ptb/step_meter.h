@@ -20,6 +20,7 @@ inline std::string format_perplexity(double perplexity) {
 class StepMeter {
  public:
   void add(double cross_entropy, int64_t tokens, const StepReport& report, double seconds) {
+    if (!report.finite) return;  // skipped
     nll_ += cross_entropy * static_cast<double>(tokens);
     tokens_ += tokens;
     loss_ += report.loss;
@@ -28,6 +29,14 @@ class StepMeter {
     ++steps_;
   }
   int64_t steps() const { return steps_; }
+  // A line is due every `interval` steps and at an epoch's end; none where every step of it was
+  // skipped.
+  bool full(int64_t interval, bool epoch_ends) {
+    ++since_line_;
+    if (since_line_ < interval && !epoch_ends) return false;
+    since_line_ = 0;
+    return steps_ > 0;
+  }
   double perplexity() const { return std::exp(nll_ / static_cast<double>(tokens_)); }
   double loss() const { return loss_ / static_cast<double>(steps_); }
   double tokens_per_second() const {
@@ -57,6 +66,7 @@ class StepMeter {
     c.set_real("meter.seconds", seconds_);
     c.set_integer("meter.tokens", tokens_);
     c.set_integer("meter.steps", steps_);
+    c.set_integer("meter.since_line", since_line_);
   }
   void load(const Checkpoint& c) {
     nll_ = c.real("meter.nll");
@@ -65,11 +75,13 @@ class StepMeter {
     seconds_ = c.real("meter.seconds");
     tokens_ = c.integer("meter.tokens");
     steps_ = c.integer("meter.steps");
+    since_line_ = c.integer("meter.since_line");
   }
 
  private:
   double nll_ = 0, loss_ = 0, norm_ = 0, seconds_ = 0;
   int64_t tokens_ = 0, steps_ = 0;
+  int64_t since_line_ = 0;  // skipped steps count
 };
 
 }  // namespace enas

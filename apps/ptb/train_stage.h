@@ -3,6 +3,7 @@
 #pragma once
 #include <map>
 
+#include "apps/ptb/incidents.h"
 #include "apps/ptb/options.h"
 #include "apps/ptb/step_meter.h"
 #include "apps/run/session.h"
@@ -22,6 +23,8 @@ class TrainStage {
   enum class Next { go_on, finish, leave };
   Next before_step();
   Next train_epoch();
+  void train_line(const WindowSpan& last);  // of the steps since the line before
+  double rate(const WindowSpan& span) const;
   void validate();
   void save(bool must);
   void load(const Checkpoint& checkpoint);
@@ -35,6 +38,7 @@ class TrainStage {
   RnnTask task_;
   Sgd sgd_;
   WeightAverage average_;
+  IncidentLog incidents_;
   Tape tape_;
 
   int64_t epoch_ = 0, window_ = 0, steps_ = 0;
@@ -42,19 +46,8 @@ class TrainStage {
   double best_ = 0;         // validation perplexity; 0: none yet
   int64_t best_epoch_ = 0;
   std::map<std::string, Tensor> best_weights_;
+  std::string ended_by_;  // what cut training short, in words
   StepMeter meter_;
 };
-
-// Test or validation perplexity of a weight file by the one-stream rule (RnnTask::evaluate).
-struct Evaluation {
-  std::string split, arch;
-  TextScore score;
-};
-Evaluation evaluate_weights(const std::string& path, const Corpus& corpus,
-                            const std::string& split);
-// {"split","loss","ppl","tokens","arch"}
-std::string evaluation_json(const Evaluation& evaluation);
-// One line for people, with the source's own perplexity where it is known.
-std::string evaluation_text(const Evaluation& evaluation, const Corpus& corpus);
 
 }  // namespace enas

@@ -45,6 +45,8 @@ Metadata child_metadata(const RnnChild& child, const Corpus& corpus, const std::
           {"hidden", std::to_string(options.hidden)},
           {"cell", options.cell == CellKind::highway ? "highway" : "plain"},
           {"share", options.share == Share::edge_op ? "edge-op" : "edge"},
+          {"output", options.mean_all ? "mean-all" : "loose-ends"},
+          {"node0", child.space().searched_first() ? "searched" : "tanh"},
           {"vocabulary", std::to_string(corpus.vocabulary.size())},
           {"vocabulary_hash", vocabulary_hash(corpus.vocabulary)},
           {"config", config}};
@@ -70,6 +72,10 @@ RnnChildOptions child_options(const Metadata& metadata, const std::string& path)
         quote_name(share), ", expected edge-op or edge");
   options.cell = cell == "highway" ? CellKind::highway : CellKind::plain;
   options.share = share == "edge-op" ? Share::edge_op : Share::edge;
+  const std::string& output = entry(metadata, "output", path);
+  check(output == "loose-ends" || output == "mean-all", ErrorKind::checkpoint, path,
+        "metadata 'output' is ", quote_name(output), ", expected loose-ends or mean-all");
+  options.mean_all = output == "mean-all";
   return options;
 }
 
@@ -77,13 +83,19 @@ RnnSpace space_of(const Metadata& metadata, const std::string& path) {
   const std::string& space = entry(metadata, "space", path);
   check(space == "rnn", ErrorKind::checkpoint, path, "metadata 'space' is ", quote_name(space),
         ", expected rnn");
-  return RnnSpace(static_cast<int>(integer_entry(metadata, "nodes", path, RnnSpace::kMostNodes)));
+  const std::string& first = entry(metadata, "node0", path);
+  check(first == "tanh" || first == "searched", ErrorKind::checkpoint, path, "metadata 'node0' is ",
+        quote_name(first), ", expected tanh or searched");
+  return RnnSpace(static_cast<int>(integer_entry(metadata, "nodes", path, RnnSpace::kMostNodes)),
+                  first == "searched");
 }
 
 void save_weights(const std::string& path, const Metadata& metadata,
-                  const std::vector<const ParameterStore*>& stores) {
+                  const std::vector<const ParameterStore*>& stores,
+                  const std::map<std::string, Tensor>& more) {
   TensorFile file;
   file.metadata = metadata;
+  file.tensors = more;
   for (const ParameterStore* store : stores) {
     for (const Parameter& p : *store) file.tensors.emplace(p.name, p.value);
   }

@@ -23,7 +23,8 @@ RnnChildOptions child_options(const Metadata& metadata, const std::string& path)
 RnnSpace space_of(const Metadata& metadata, const std::string& path);
 
 void save_weights(const std::string& path, const Metadata& metadata,
-                  const std::vector<const ParameterStore*>& stores);
+                  const std::vector<const ParameterStore*>& stores,
+                  const std::map<std::string, Tensor>& more = {});
 // Reads a file of format enas/1; refuses (kind checkpoint) others.
 struct WeightFile {
   std::string path;

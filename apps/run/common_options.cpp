@@ -23,7 +23,7 @@ void add(Registry& registry, const Commands& commands, OptionSpec spec) {
 }
 
 void add_input_options(Registry& registry) {
-  add(registry, {"run", "search", "train", "derive", "eval", "resume", "correlate"},
+  add(registry, {"run", "search", "train", "derive", "eval", "generate", "resume", "correlate"},
       {.name = "data",
        .unit = "PATH|builtin:NAME",
        .help = "the data; its form is recognised by content",
@@ -57,7 +57,7 @@ void add_input_options(Registry& registry) {
        .source = kInterface,
        .group = "general",
        .scope = OptionScope::execution});
-  add(registry, {"run", "search", "train", "derive", "correlate", "arch"},
+  add(registry, {"run", "search", "train", "derive", "correlate", "arch", "generate"},
       {.name = "seed",
        .kind = OptionKind::integer,
        .default_value = "1",
@@ -107,8 +107,8 @@ void add_machine_options(Registry& registry) {
       {.name = "on-nan",
        .kind = OptionKind::choice,
        .default_value = "stop",
-       .choices = {"stop"},
-       .help = "what to do at a NaN or an infinity",
+       .choices = {"stop", "skip"},
+       .help = "at a NaN or an infinity: end the run, or skip the step (at most 1 % of them)",
        .source = kInterface,
        .group = "general"});
 }

@@ -24,12 +24,13 @@ std::string format_rate(double rate) {
 }  // namespace
 
 Progress::Progress(Console& console, std::string phase, std::string unit, std::int64_t total,
-                   std::int64_t done)
+                   std::int64_t done, std::int64_t later)
     : console_(&console),
       phase_(std::move(phase)),
       unit_(std::move(unit)),
       total_(total),
       done_(done),
+      later_(later),
       last_time_(console.now()) {}
 
 void Progress::advance(std::int64_t amount, std::string_view detail) {
@@ -69,6 +70,10 @@ std::string Progress::text(std::string_view detail) const {
   }
   if (rate() > 0) text += "  " + format_rate(rate()) + " " + unit_ + "/s";
   if (seconds_left() > 0) text += "  ETA " + format_seconds(seconds_left());
+  if (seconds_left() >= 0 && later_ > 0) {
+    const double all = seconds_left() + static_cast<double>(later_) / rate();
+    text += std::string(seconds_left() > 0 ? ", " : "  ETA ") + format_seconds(all) + " in all";
+  }
   if (!detail.empty()) text.append("  ").append(detail);
   return text;
 }

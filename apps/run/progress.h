@@ -11,9 +11,10 @@ namespace enas {
 
 class Progress {
  public:
-  // `total` units of work (0: unknown), of which `done` lie behind a resumed run.
+  // `total` units of work (0: unknown), of which `done` lie behind a resumed run; `later` more
+  // follow in phases like this one, for the time left in all.
   Progress(Console& console, std::string phase, std::string unit, std::int64_t total,
-           std::int64_t done = 0);
+           std::int64_t done = 0, std::int64_t later = 0);
 
   // After a step; detail is shown at the end, as "loss 4.21".
   void advance(std::int64_t amount, std::string_view detail = {});
@@ -30,6 +31,7 @@ class Progress {
   std::string unit_;
   std::int64_t total_;
   std::int64_t done_;
+  std::int64_t later_;
   double last_time_;
   double pending_ = 0;  // units since last_time_
   double mean_ = 0;     // weighted sum of rates

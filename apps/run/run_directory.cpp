@@ -143,7 +143,9 @@ RunDirectory RunDirectory::open(const std::string& path, FileSystem& files) {
   check_existing(place);
   RunLock lock(place, files);
   RunRecord record = read_run_record(place, files);
-  remove_temporaries(place, files);
+  for (const std::string& folder : {place, place + "/arch", place + "/ckpt"}) {
+    if (is_directory(folder)) remove_temporaries(folder, files);  // of a killed process
+  }
   return RunDirectory(place, std::move(record), std::move(lock), files);
 }
 

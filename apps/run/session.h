@@ -40,6 +40,7 @@ class Session {
   void count_step() { ++steps_since_save_; }
   bool interrupted() const;  // SIGINT or SIGTERM: save, then leave
   bool out_of_budget() const;
+  bool capped() const { return stage_budget_ > 0 || settings_.has("max-steps"); }  // may end early
   double stage_seconds() const;
   double total_seconds() const;  // of all stages: the metrics' time_s
 

@@ -1,0 +1,36 @@
+#include "apps/ptb/incidents.h"
+
+#include <algorithm>
+
+#include "apps/run/json_text.h"
+#include "data/file.h"
+
+namespace enas {
+
+void IncidentLog::report(const Incident& incident, const std::function<void()>& save) {
+  ++count_;
+  const Settings& settings = session_.settings();
+  const std::string folder = session_.directory().file("incidents");
+  make_directory(folder);
+  JsonLine line;
+  line.add("incident", count_)
+      .add("phase", incident.phase)
+      .add("step", incident.step)
+      .add("what", incident.what);
+  line.add("arch", incident.arch).add("seed", settings.integer("seed"));
+  write_file_atomic(folder + "/" + std::to_string(count_) + ".json", line.text() + "\n");
+  const std::string where =
+      incident.phase + ": step " + std::to_string(incident.step) + ": " + incident.what;
+  const int64_t most = std::max<int64_t>(10, incident.step / 100);
+  if (settings.text("on-nan") == "skip" && count_ <= most) {
+    session_.console().warn(where + "; skipped, see " + folder);
+    return;
+  }
+  save();
+  fail(ErrorKind::diverged, incident.phase, "step ", incident.step, ": ", incident.what,
+       count_ > most ? "; too many skipped steps" : "",
+       "; the state before it is in the checkpoint, the step in ", folder,
+       "; try a smaller learning rate or clip");
+}
+
+}  // namespace enas

@@ -1,0 +1,89 @@
+#include "apps/ptb/model.h"
+
+#include <fmt/format.h>
+
+#include <sstream>
+
+#include "apps/ptb/weights.h"
+#include "apps/run/console.h"
+#include "apps/run/json_text.h"
+#include "ops/sample.h"
+
+namespace enas {
+
+Model load_model(const std::string& path, const Corpus& corpus) {
+  const WeightFile file = load_weights(path);
+  const RnnSpace space = space_of(file.metadata, path);
+  const auto text = file.metadata.find("arch");
+  check(text != file.metadata.end(), ErrorKind::checkpoint, path,
+        "holds shared weights, no single architecture; expected a model.safetensors of train");
+  check_vocabulary(file.metadata, corpus, path);
+  Model model;
+  model.arch_text = text->second;
+  try {
+    model.arch = space.parse(text->second);
+  } catch (const Error& error) {
+    fail(ErrorKind::checkpoint, path, "metadata 'arch': ", error.what());
+  }
+  model.child = std::make_unique<RnnChild>(space, child_options(file.metadata, path), 0, DType::f32,
+                                           &model.arch);
+  restore(model.child->parameters(), file);
+  return model;
+}
+
+Evaluation evaluate_weights(const std::string& path, const Corpus& corpus,
+                            const std::string& split) {
+  const Model model = load_model(path, corpus);
+  RnnTaskOptions options;
+  options.batch = options.reward_batch = 1;
+  RnnTask task(*model.child, options, corpus.train, corpus.valid, corpus.vocabulary.eos);
+  return {split, model.arch_text,
+          task.evaluate(model.arch, split == "test" ? corpus.test : corpus.valid)};
+}
+
+std::string evaluation_json(const Evaluation& evaluation) {
+  JsonLine line;
+  line.add("split", evaluation.split).add("loss", evaluation.score.loss());
+  line.add("ppl", evaluation.score.perplexity()).add("tokens", evaluation.score.tokens);
+  line.add("arch", evaluation.arch);
+  return line.text();
+}
+
+std::string evaluation_text(const Evaluation& evaluation, const Corpus& corpus) {
+  const double ppl = evaluation.score.perplexity();
+  std::string text = fmt::format("eval: {} perplexity {:.3f} over {} tokens", evaluation.split, ppl,
+                                 format_count(static_cast<double>(evaluation.score.tokens)));
+  if (evaluation.split == "test" && corpus.source_perplexity) {
+    text += fmt::format(", {:.3f} times the {:.3f} that the source itself gives them",
+                        ppl / *corpus.source_perplexity, *corpus.source_perplexity);
+  }
+  return text;
+}
+
+std::string generate_text(const Model& model, const Vocabulary& vocabulary,
+                          const GenerateOptions& options) {
+  std::vector<int32_t> ids;
+  std::istringstream words(options.prompt);
+  for (std::string word; words >> word;) ids.push_back(vocabulary.id(word));
+  const size_t given = ids.size();
+  const RnnCell cell = model.child->space().decode(model.arch);
+  const Random random{options.seed, Stream::generate, 0};
+  Tape tape;
+  const Tape::NoGrad no_grad(tape);
+  Tensor state = model.child->zero_state(1);
+  int32_t last = vocabulary.eos;
+  for (size_t i = 0; i < given + static_cast<size_t>(options.tokens); ++i) {
+    const TextWindow window{1, 1, {last}, {last}};
+    const Var output = model.child->encode(tape, cell, window, state, {});
+    state = output.value();
+    if (i >= given) {
+      Tensor logits = model.child->logits(tape, output, {}).value().to(DType::f64);
+      for (int64_t v = 0; v < logits.numel(); ++v) logits.data<double>()[v] /= options.temperature;
+      ids.push_back(sample_categorical(logits, random, i).actions.data<int32_t>()[0]);
+    }
+    last = ids[i];
+  }
+  return vocabulary.text(ids);
+}
+
+}  // namespace enas
