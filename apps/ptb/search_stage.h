@@ -1,12 +1,10 @@
 // The search: shared phases and controller phases in turn (ENAS.md section 4), resumable between
 // any two steps.
 #pragma once
-#include "apps/ptb/incidents.h"
 #include "apps/ptb/options.h"
 #include "apps/ptb/step_meter.h"
 #include "apps/run/session.h"
 #include "data/text.h"
-#include "nas/baseline.h"
 
 namespace enas {
 
@@ -24,11 +22,8 @@ class SearchStage {
   void shared_line(const WindowSpan& last);  // of the steps since the line before
   double shared_rate(const WindowSpan& span) const;
   Next controller_phase();
-  Next scoring_phase();  // of random search, in the place of the controller's
-  std::vector<Architecture> sample(int64_t count, int64_t first) const;
   void controller_line(const ControllerReport& report);
-  void incident(const std::string& phase, int64_t step, const std::string& what,
-                const std::string& arch);
+  void diverged(const std::string& what);
   double policy_entropy() const;
   void save(bool must);
   void load(const Checkpoint& checkpoint);
@@ -44,8 +39,6 @@ class SearchStage {
   Adam adam_;
   RewardBaseline baseline_;
   EntropyBounds bounds_;
-  ScoredCandidates scored_;  // of random search
-  IncidentLog incidents_;
   Tape tape_;
 
   // Where the search stands: all that a resume needs beside the tensors.
