@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "apps/ptb/architecture_file.h"
 #include "apps/ptb/weights.h"
 #include "apps/run/progress.h"
+#include "nas/baseline.h"
 
 namespace enas {
 
@@ -16,8 +18,7 @@ DeriveStage::DeriveStage(Session& session, const PtbOptions& search, const Deriv
       search_(search),
       options_(options),
       corpus_(corpus),
-      child_(RnnSpace(search.nodes()), search.shared_child(corpus.vocabulary.size()),
-             search.seed()),
+      child_(search.space(), search.shared_child(corpus.vocabulary.size()), search.seed()),
       task_(child_, search.shared_task(), corpus.train, corpus.valid, corpus.vocabulary.eos),
       controller_(child_.space().decisions(search.policy()), child_.space().operations(),
                   search.controller(), search.seed()) {
@@ -28,9 +29,14 @@ DeriveStage::DeriveStage(Session& session, const PtbOptions& search, const Deriv
   check_vocabulary(file.metadata, corpus, path);
   restore(child_.parameters(), file);
   restore(controller_.parameters(), file);
-  candidates_ =
-      derive_candidates(controller_, options_.samples,
-                        options_.seed < 0 ? search.seed() : static_cast<uint64_t>(options_.seed));
+  const uint64_t seed = options_.seed < 0 ? search.seed() : static_cast<uint64_t>(options_.seed);
+  if (search.random_strategy()) {
+    ScoredCandidates scored;
+    scored.load_state(file.tensors, "scored.");
+    candidates_ = random_candidates(scored, controller_.decisions(), options_.samples, seed);
+  } else {
+    candidates_ = derive_candidates(controller_, options_.samples, seed);
+  }
 }
 
 DeriveOptions DeriveStage::options_in(const Checkpoint& c) {
@@ -118,7 +124,7 @@ bool DeriveStage::run(const Checkpoint* from, double budget_share) {
 void DeriveStage::report(const std::vector<Candidate>& ranked) {
   const RnnSpace& space = child_.space();
   write_architectures(session_.directory().file("arch"), space, ranked, options_.top,
-                      cost_of(space, child_.options()));
+                      cost_of(space, search_.stand_alone_child(corpus_.vocabulary.size())));
   session_.console().line("derive: validation perplexity with shared weights (not final): " +
                           compare_groups(ranked));
   const size_t shown = std::min<size_t>(ranked.size(), 5);
@@ -127,12 +133,14 @@ void DeriveStage::report(const std::vector<Candidate>& ranked) {
                                         ranked[i].from_controller ? "controller" : "random",
                                         space.to_string(ranked[i].arch)));
   }
-  for (const Candidate& candidate : ranked) {
-    if (!candidate.from_controller) continue;
-    session_.console().line("derive: best of the controller: " + space.to_string(candidate.arch) +
-                            "  (" + space.to_words(candidate.arch) + ")");
-    return;
-  }
+  if (ranked.empty()) return;
+  const bool random = search_.random_strategy();
+  const auto best = std::find_if(ranked.begin(), ranked.end(),
+                                 [&](const Candidate& c) { return random || c.from_controller; });
+  if (best == ranked.end()) return;
+  session_.console().line(fmt::format("derive: best{}: {}  ({})",
+                                      random ? "" : " of the controller",
+                                      space.to_string(best->arch), space.to_words(best->arch)));
 }
 
 }  // namespace enas

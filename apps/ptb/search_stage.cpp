@@ -17,14 +17,14 @@ SearchStage::SearchStage(Session& session, const PtbOptions& options, const Corp
     : session_(session),
       options_(options),
       corpus_(corpus),
-      child_(RnnSpace(options.nodes()), options.shared_child(corpus.vocabulary.size()),
-             options.seed()),
+      child_(options.space(), options.shared_child(corpus.vocabulary.size()), options.seed()),
       task_(child_, options.shared_task(), corpus.train, corpus.valid, corpus.vocabulary.eos),
       controller_(child_.space().decisions(options.policy()), child_.space().operations(),
                   options.controller(), options.seed()),
       sgd_(options.shared_sgd()),
-      baseline_(options.baseline_decay()),
-      bounds_(entropy_bounds(controller_.decisions())) {}
+      baseline_(options.baseline()),
+      bounds_(entropy_bounds(controller_.decisions())),
+      incidents_(session) {}
 
 bool SearchStage::run(const Checkpoint* from, double budget_share) {
   session_.begin_stage("search", budget_share, from != nullptr);
@@ -33,16 +33,20 @@ bool SearchStage::run(const Checkpoint* from, double budget_share) {
   } else {
     first_entropy_ = policy_entropy();
   }
+  const std::string strategy =
+      options_.random_strategy()
+          ? "uniform sampling, no controller"
+          : fmt::format("policy entropy {:.3f} nats (reachable {:.3f} to {:.3f})", first_entropy_,
+                        bounds_.lowest, bounds_.highest);
   session_.console().line(
-      fmt::format("search: {} nodes, {} architectures, {} shared weights, policy entropy {:.3f} "
-                  "nats (reachable {:.3f} to {:.3f})",
+      fmt::format("search: {} nodes, {} architectures, {} shared weights, {}",
                   child_.space().nodes(), child_.space().count(),
-                  format_count(static_cast<double>(child_.parameters().count())), first_entropy_,
-                  bounds_.lowest, bounds_.highest));
+                  format_count(static_cast<double>(child_.parameters().count())), strategy));
   Next next = Next::go_on;
   while (next == Next::go_on && epoch_ < options_.search_epochs()) {
     next = shared_phase();
-    if (next == Next::go_on) next = controller_phase();
+    if (next == Next::go_on)
+      next = options_.random_strategy() ? scoring_phase() : controller_phase();
     if (next != Next::go_on) break;
     ++epoch_;
     window_ = update_ = 0;
@@ -65,6 +69,13 @@ SearchStage::Next SearchStage::before_step() {
   return Next::go_on;
 }
 
+std::vector<Architecture> SearchStage::sample(int64_t count, int64_t first) const {
+  const Random random{options_.seed(), Stream::shared_sample, static_cast<uint64_t>(epoch_)};
+  if (options_.random_strategy())
+    return uniform_architectures(controller_.decisions(), count, random, first);
+  return architectures_of(controller_.sample(count, random, first));
+}
+
 SearchStage::Next SearchStage::shared_phase() {
   const WindowPlan plan(options_.shared_windows(), task_.train_streams().length(),
                         task_.options().bptt, options_.seed());
@@ -74,10 +85,8 @@ SearchStage::Next SearchStage::shared_phase() {
   if (window_ == 0) task_.reset_state();
   // The policy is frozen in a shared phase: its architectures come in one batch, the same ones
   // after a resume.
-  const std::vector<Architecture> architectures = architectures_of(controller_.sample(
-      (count - window_) * per_step,
-      Random{options_.seed(), Stream::shared_sample, static_cast<uint64_t>(epoch_)},
-      window_ * per_step));
+  const std::vector<Architecture> architectures =
+      sample((count - window_) * per_step, window_ * per_step);
   Progress progress(session_.console(),
                     fmt::format("shared {}/{}", epoch_ + 1, options_.search_epochs()), "tokens",
                     (windows.back().start + windows.back().length) * task_.options().batch,
@@ -95,16 +104,18 @@ SearchStage::Next SearchStage::shared_phase() {
     const StepReport report =
         shared_step(tape_, task_, chosen, task_.train_streams().window(span.start, span.length),
                     static_cast<uint64_t>(steps_), sgd_, shared_rate(span));
-    if (!report.finite)
-      diverged(fmt::format("loss {}, gradient norm {}, architecture {}", report.loss,
-                           report.grad_norm, child_.space().to_string(chosen[0])));
+    if (!report.finite) {
+      incident("shared", steps_ + 1,
+               fmt::format("loss {}, gradient norm {}", report.loss, report.grad_norm),
+               child_.space().to_string(chosen[0]));
+    }
     ++steps_;
     session_.count_step();
     const int64_t tokens = span.length * task_.options().batch;
     meter_.add(task_.last_cross_entropy(), tokens, report, session_.console().now() - begin);
     const std::string detail = "ppl " + format_perplexity(meter_.perplexity());
     progress.advance(tokens, detail);
-    if (meter_.steps() == options_.log_every() || window_ + 1 == count) {
+    if (meter_.full(options_.log_every(), window_ + 1 == count)) {
       shared_line(span);
       progress.milestone(detail);
     }
@@ -130,10 +141,21 @@ SearchStage::Next SearchStage::controller_phase() {
                     "updates", count, update_);
   for (; update_ < count; ++update_) {
     if (const Next next = before_step(); next != Next::go_on) return next;
-    const ControllerReport report =
-        controller_step(tape_, task_, controller_, adam_, baseline_, options_.controller_step(),
-                        options_.seed(), static_cast<uint64_t>(updates_));
-    if (!report.finite) diverged(fmt::format("policy gradient norm {}", report.grad_norm));
+    ControllerReport report;
+    try {
+      report =
+          controller_step(tape_, task_, controller_, adam_, baseline_, options_.controller_step(),
+                          options_.seed(), static_cast<uint64_t>(updates_));
+      if (!report.finite) {
+        incident("controller", updates_ + 1,
+                 fmt::format("policy gradient norm {}", report.grad_norm), "");
+      }
+    } catch (const Error& error) {  // a reward or a logit; baseline and policy are as before
+      if (error.kind() != ErrorKind::diverged || report.samples > 0) throw;
+      incident("controller", updates_ + 1, error.what(), "");
+      ++updates_;
+      continue;
+    }
     ++updates_;
     session_.count_step();
     const std::string detail =
@@ -142,6 +164,43 @@ SearchStage::Next SearchStage::controller_phase() {
     progress.advance(1, detail);
     if ((update_ + 1) % options_.log_every() == 0 || update_ + 1 == count) {
       controller_line(report);
+      progress.milestone(detail);
+    }
+  }
+  return Next::go_on;
+}
+
+SearchStage::Next SearchStage::scoring_phase() {
+  const int64_t count = options_.controller_steps(), samples = options_.controller_step().samples;
+  Progress progress(session_.console(),
+                    fmt::format("scoring {}/{}", epoch_ + 1, options_.search_epochs()),
+                    "architectures", count * samples, update_ * samples);
+  for (; update_ < count; ++update_) {
+    if (const Next next = before_step(); next != Next::go_on) return next;
+    const Random random{options_.seed(), Stream::policy_sample, static_cast<uint64_t>(updates_)};
+    double sum = 0;
+    for (int64_t s = 0; s < samples; ++s) {
+      const Architecture arch = uniform_architectures(controller_.decisions(), 1, random, s)[0];
+      const double reward = task_.reward(arch, static_cast<uint64_t>(updates_ * samples + s));
+      if (std::isfinite(reward)) {
+        scored_.add(arch, reward);
+      } else {
+        incident("scoring", updates_ + 1, fmt::format("reward {}", reward),
+                 child_.space().to_string(arch));
+      }
+      sum += reward;
+    }
+    ++updates_;
+    session_.count_step();
+    const std::string detail = fmt::format("reward {:.4f}", sum / static_cast<double>(samples));
+    progress.advance(samples, detail);
+    if ((update_ + 1) % options_.log_every() == 0 || update_ + 1 == count) {
+      Metrics::Line line;
+      line.add("phase", "controller").add("epoch", epoch_ + 1).add("step", updates_);
+      line.add("time_s", session_.total_seconds())
+          .add("reward", sum / static_cast<double>(samples));
+      line.add("arch", child_.space().to_string(scored_.best(1)[0]));
+      session_.write(line);
       progress.milestone(detail);
     }
   }
@@ -164,11 +223,9 @@ void SearchStage::controller_line(const ControllerReport& report) {
   session_.write(line);
 }
 
-// Policy `stop`: weights, optimizer and baseline are as after the step before; they are kept.
-void SearchStage::diverged(const std::string& what) {
-  save(true);
-  fail(ErrorKind::diverged, "search", "step ", steps_ + 1, ": ", what,
-       "; the state before it is in the checkpoint; try a smaller --shared-lr or --shared-clip");
+void SearchStage::incident(const std::string& phase, int64_t step, const std::string& what,
+                           const std::string& arch) {
+  incidents_.report({phase, step, what, arch}, [this] { save(true); });
 }
 
 double SearchStage::policy_entropy() const {
@@ -193,6 +250,9 @@ void SearchStage::save(bool must) {
   c.set_integer("updates", updates_);
   c.set_real("first_entropy", first_entropy_);
   if (baseline_.value()) c.set_real("baseline", *baseline_.value());
+  c.set_integer("incidents", incidents_.count());
+  if (options_.random_strategy()) scored_.state(c.tensors, "scored.");
+  c.tensors.emplace("reward_state", task_.reward_state());
   meter_.save(c);
   session_.save(std::move(c), must);
 }
@@ -211,23 +271,37 @@ void SearchStage::load(const Checkpoint& c) {
   updates_ = c.integer("updates");
   first_entropy_ = c.real("first_entropy");
   if (c.has_value("baseline")) baseline_.set(c.real("baseline"));
+  incidents_.set_count(c.integer("incidents"));
+  if (options_.random_strategy()) scored_.load_state(c.tensors, "scored.");
+  c.restore("reward_state", task_.reward_state());
   meter_.load(c);
 }
 
 void SearchStage::finish() {
   save(true);
+  std::map<std::string, Tensor> scored;
+  if (options_.random_strategy()) scored_.state(scored, "scored.");
   save_weights(session_.directory().shared_weights(),
                child_metadata(child_, corpus_, result_toml(session_.settings())),
-               {&child_.parameters(), &controller_.parameters()});
-  const double last = policy_entropy(), range = bounds_.highest - bounds_.lowest;
-  session_.console().line(
-      fmt::format("search: {} after {} shared steps and {} policy updates, {}; policy entropy "
-                  "{:.3f} -> {:.3f} nats, {:.1f} % of its "
-                  "reachable range {:.3f} to {:.3f} {} its start",
-                  ended_by_.empty() ? "done" : ended_by_, steps_, updates_,
-                  format_seconds(session_.stage_seconds()), first_entropy_, last,
-                  100 * std::abs(first_entropy_ - last) / range, bounds_.lowest, bounds_.highest,
-                  last > first_entropy_ ? "above" : "below"));
+               {&child_.parameters(), &controller_.parameters()}, scored);
+  const std::string done = fmt::format("search: {} after {} shared steps and {} ",
+                                       ended_by_.empty() ? "done" : ended_by_, steps_, updates_);
+  const std::string time = format_seconds(session_.stage_seconds());
+  if (options_.random_strategy()) {
+    session_.console().line(done + fmt::format("scoring steps, {}; {} uniform candidates scored",
+                                               time, scored_.size()));
+  } else {
+    const double last = policy_entropy(), range = bounds_.highest - bounds_.lowest;
+    session_.console().line(done + fmt::format("policy updates, {}; policy entropy {:.3f} -> "
+                                               "{:.3f} nats, {:.1f} % of its reachable range "
+                                               "{:.3f} to {:.3f} {} its start",
+                                               time, first_entropy_, last,
+                                               100 * std::abs(first_entropy_ - last) / range,
+                                               bounds_.lowest, bounds_.highest,
+                                               last > first_entropy_ ? "above" : "below"));
+  }
+  if (incidents_.count() > 0)
+    session_.console().line(fmt::format("search: {} steps skipped", incidents_.count()));
   session_.console().line(
       "search: these scores come from shared weights and are not final ones; derive ranks "
       "architectures with them, train "

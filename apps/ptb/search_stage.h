@@ -1,10 +1,12 @@
 // The search: shared phases and controller phases in turn (ENAS.md section 4), resumable between
 // any two steps.
 #pragma once
+#include "apps/ptb/incidents.h"
 #include "apps/ptb/options.h"
 #include "apps/ptb/step_meter.h"
 #include "apps/run/session.h"
 #include "data/text.h"
+#include "nas/baseline.h"
 
 namespace enas {
 
@@ -22,8 +24,11 @@ class SearchStage {
   void shared_line(const WindowSpan& last);  // of the steps since the line before
   double shared_rate(const WindowSpan& span) const;
   Next controller_phase();
+  Next scoring_phase();  // of random search, in the place of the controller's
+  std::vector<Architecture> sample(int64_t count, int64_t first) const;
   void controller_line(const ControllerReport& report);
-  void diverged(const std::string& what);
+  void incident(const std::string& phase, int64_t step, const std::string& what,
+                const std::string& arch);
   double policy_entropy() const;
   void save(bool must);
   void load(const Checkpoint& checkpoint);
@@ -39,6 +44,8 @@ class SearchStage {
   Adam adam_;
   RewardBaseline baseline_;
   EntropyBounds bounds_;
+  ScoredCandidates scored_;  // of random search
+  IncidentLog incidents_;
   Tape tape_;
 
   // Where the search stands: all that a resume needs beside the tensors.

@@ -17,7 +17,8 @@ TrainStage::TrainStage(Session& session, const PtbOptions& options, const Corpus
              &arch),
       task_(child_, options.final_task(), corpus.train, corpus.valid, corpus.vocabulary.eos),
       sgd_(options.final_sgd()),
-      average_(options.train_average()) {}
+      average_(options.train_average()),
+      incidents_(session) {}
 
 bool TrainStage::run(const Checkpoint* from, double budget_share) {
   session_.begin_stage("train", budget_share, from != nullptr);
@@ -78,10 +79,10 @@ TrainStage::Next TrainStage::train_epoch() {
                                           task_.train_streams().window(span.start, span.length),
                                           static_cast<uint64_t>(steps_), sgd_, rate(span));
     if (!report.finite) {
-      save(true);
-      fail(ErrorKind::diverged, "train", "step ", steps_ + 1, ": loss ", report.loss,
-           ", gradient norm ", report.grad_norm,
-           "; the state before it is in the checkpoint; try a smaller learning rate or clip");
+      incidents_.report({"train", steps_ + 1,
+                         fmt::format("loss {}, gradient norm {}", report.loss, report.grad_norm),
+                         child_.space().to_string(arch_)},
+                        [this] { save(true); });
     }
     ++steps_;
     session_.count_step();
@@ -90,7 +91,7 @@ TrainStage::Next TrainStage::train_epoch() {
                session_.console().now() - begin);
     const std::string detail = "ppl " + format_perplexity(meter_.perplexity());
     progress.advance(span.length * batch, detail);
-    if (meter_.steps() == options_.log_every() || window_ + 1 == count) {
+    if (meter_.full(options_.log_every(), window_ + 1 == count)) {
       train_line(span);
       progress.milestone(detail);
     }
@@ -159,6 +160,7 @@ void TrainStage::save(bool must) {
   c.set_integer("validated", validated_);
   c.set_real("best", best_);
   c.set_integer("best_epoch", best_epoch_);
+  c.set_integer("incidents", incidents_.count());
   meter_.save(c);
   session_.save(std::move(c), must);
 }
@@ -178,6 +180,7 @@ void TrainStage::load(const Checkpoint& c) {
   validated_ = c.integer("validated") != 0;
   best_ = c.real("best");
   best_epoch_ = c.integer("best_epoch");
+  incidents_.set_count(c.integer("incidents"));
   meter_.load(c);
 }
 
@@ -199,48 +202,6 @@ void TrainStage::finish() {
                   format_seconds(session_.stage_seconds()), session_.directory().model_weights(),
                   average_.started() ? "averaged weights" : "weights best on validation", best_));
   session_.end_stage();
-}
-
-Evaluation evaluate_weights(const std::string& path, const Corpus& corpus,
-                            const std::string& split) {
-  const WeightFile file = load_weights(path);
-  const RnnSpace space = space_of(file.metadata, path);
-  const auto text = file.metadata.find("arch");
-  check(text != file.metadata.end(), ErrorKind::checkpoint, path,
-        "holds shared weights, no single architecture; expected a model.safetensors of train");
-  check_vocabulary(file.metadata, corpus, path);
-  Architecture arch;
-  try {
-    arch = space.parse(text->second);
-  } catch (const Error& error) {
-    fail(ErrorKind::checkpoint, path, "metadata 'arch': ", error.what());
-  }
-  RnnChild child(space, child_options(file.metadata, path), 0, DType::f32, &arch);
-  restore(child.parameters(), file);
-  RnnTaskOptions options;
-  options.batch = options.reward_batch = 1;
-  RnnTask task(child, options, corpus.train, corpus.valid, corpus.vocabulary.eos);
-  return {split, text->second, task.evaluate(arch, split == "test" ? corpus.test : corpus.valid)};
-}
-
-std::string evaluation_json(const Evaluation& evaluation) {
-  JsonLine line;
-  line.add("split", evaluation.split)
-      .add("loss", evaluation.score.loss())
-      .add("ppl", evaluation.score.perplexity());
-  line.add("tokens", evaluation.score.tokens).add("arch", evaluation.arch);
-  return line.text();
-}
-
-std::string evaluation_text(const Evaluation& evaluation, const Corpus& corpus) {
-  const double ppl = evaluation.score.perplexity();
-  std::string text = fmt::format("eval: {} perplexity {:.3f} over {} tokens", evaluation.split, ppl,
-                                 format_count(static_cast<double>(evaluation.score.tokens)));
-  if (evaluation.split == "test" && corpus.source_perplexity) {
-    text += fmt::format(", {:.3f} times the {:.3f} that the source itself gives them",
-                        ppl / *corpus.source_perplexity, *corpus.source_perplexity);
-  }
-  return text;
 }
 
 }  // namespace enas

@@ -3,6 +3,7 @@
 #pragma once
 #include <map>
 
+#include "apps/ptb/incidents.h"
 #include "apps/ptb/options.h"
 #include "apps/ptb/step_meter.h"
 #include "apps/run/session.h"
@@ -37,6 +38,7 @@ class TrainStage {
   RnnTask task_;
   Sgd sgd_;
   WeightAverage average_;
+  IncidentLog incidents_;
   Tape tape_;
 
   int64_t epoch_ = 0, window_ = 0, steps_ = 0;
@@ -47,17 +49,5 @@ class TrainStage {
   std::string ended_by_;  // what cut training short, in words
   StepMeter meter_;
 };
-
-// Test or validation perplexity of a weight file by the one-stream rule (RnnTask::evaluate).
-struct Evaluation {
-  std::string split, arch;
-  TextScore score;
-};
-Evaluation evaluate_weights(const std::string& path, const Corpus& corpus,
-                            const std::string& split);
-// {"split","loss","ppl","tokens","arch"}
-std::string evaluation_json(const Evaluation& evaluation);
-// One line for people, with the source's own perplexity where it is known.
-std::string evaluation_text(const Evaluation& evaluation, const Corpus& corpus);
 
 }  // namespace enas
