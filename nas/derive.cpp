@@ -25,8 +25,9 @@ std::vector<Candidate> derive_candidates(const Controller& controller, int64_t n
 std::vector<Candidate> rank(std::vector<Candidate> candidates, Better better) {
   std::stable_sort(candidates.begin(), candidates.end(),
                    [better](const Candidate& a, const Candidate& b) {
-                     if (std::isfinite(a.score) != std::isfinite(b.score))
-                       return std::isfinite(a.score);
+                     // Bad scores are ties: NaN among infinities would be no order.
+                     if (!std::isfinite(a.score) || !std::isfinite(b.score))
+                       return std::isfinite(a.score) && !std::isfinite(b.score);
                      return better == Better::lower ? a.score < b.score : a.score > b.score;
                    });
   return candidates;
