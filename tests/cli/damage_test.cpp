@@ -159,12 +159,12 @@ TEST_F(Damage, DivergenceIsExit6AndKeepsTheCheckpoint) {
       enas_ptb(folder_, small("search", data_, run_) +
                             Arguments{"--shared-lr", "1000", "--shared-clip", "0", "--shared-init",
                                       "1", "--slowness", "1000"});
-  expect(outcome, 6, "try a smaller --shared-lr");
+  expect(outcome, 6, "the state before it is in the checkpoint");
   EXPECT_TRUE(fs::exists(run_ + "/ckpt/a.safetensors"));
   EXPECT_FALSE(fs::exists(run_ + "/shared.safetensors"));
   EXPECT_NE(text_of(run_ + "/run.json").find("\"failed\""), std::string::npos);
-  EXPECT_NE(text_of(run_ + "/log.txt").find("error: search: step"), std::string::npos);
-  expect(enas_ptb(folder_, {"resume", run_}), 6, "search: step");
+  EXPECT_NE(text_of(run_ + "/log.txt").find("error: shared: step"), std::string::npos);
+  expect(enas_ptb(folder_, {"resume", run_}), 6, "shared: step");
   expect(enas_ptb(folder_, {"derive", run_}), 2, "the search has not finished");
 }
 
