@@ -28,8 +28,13 @@ Source source_of(const Registry& registry, const std::string& command, const std
     return {weights, data};
   }
   const std::string file = weights + "/model.safetensors";
-  check(exists(file), ErrorKind::usage, where, file,
-        " does not exist: this run has not finished training; try enas_ptb resume ", weights);
+  if (!exists(file)) {
+    const bool search = read_run_record(weights).command == "search";
+    fail(ErrorKind::usage, where, file, " does not exist: ",
+         search ? "a search trains no final weights; try derive, then train with --arch " +
+                      weights + "/arch/best.json"
+                : "this run has not finished training; try enas_ptb resume " + weights);
+  }
   if (!data.empty()) return {file, data};
   const Settings run =
       settings_from_config(registry, read_run_record(weights).command, weights + "/config.toml");

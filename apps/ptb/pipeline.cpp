@@ -271,8 +271,10 @@ int start_run(const Registry& registry, const Invocation& call,
   const Settings settings = self_contained(call.command, call.settings);
   const std::string out = run_path(settings.text("out"));
   if (call.command == "run" && !settings.flag("overwrite") && is_run_directory(out)) {
-    const Settings stored =
-        settings_from_config(registry, read_run_record(out).command, out + "/config.toml");
+    const std::string maker = read_run_record(out).command;
+    check(maker == "run", ErrorKind::usage, where, out, " exists and is a run of ", maker,
+          "; choose another --out, or --overwrite");
+    const Settings stored = settings_from_config(registry, maker, out + "/config.toml");
     const std::string differing = differences(settings, stored);
     check(differing.empty(), ErrorKind::usage, where, out,
           " exists with another configuration: ", differing,

@@ -115,6 +115,11 @@ TEST_F(Commands, DeriveTwiceAndWithFewBatches) {
   EXPECT_NE(first.out.find("difference"), std::string::npos) << first.out;
   const std::string top = text_of(run_ + "/arch/top.json");
   const std::string metrics = text_of(run_ + "/metrics.jsonl");
+  EXPECT_NE(enas_ptb(folder_, {"eval", "--weights", run_}).err.find("no final weights"),
+            std::string::npos);
+  const Outcome foreign = enas_ptb(folder_, small("run", data_, run_));
+  EXPECT_EQ(foreign.code, 2);
+  EXPECT_NE(foreign.err.find("is a run of search"), std::string::npos) << foreign.err;
   const size_t lines = count(metrics, "\"phase\":\"derive\"");  // 10 but for duplicates
   EXPECT_GT(lines, 5u);
   done(few);
