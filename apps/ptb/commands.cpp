@@ -4,7 +4,7 @@
 #include "apps/ptb/architecture_file.h"
 #include "apps/ptb/model.h"
 #include "apps/ptb/options.h"
-#include "apps/ptb/pipeline.h"
+#include "apps/ptb/run_commands.h"
 #include "apps/ptb/weights.h"
 #include "apps/run/run_directory.h"
 #include "nn/safetensors.h"
@@ -136,6 +136,7 @@ int enas_ptb(int argc, const char* const* argv) {
   }
   if (call.command == "resume") return resume_run(registry, call, call.operands[0]);
   if (call.command == "derive") return derive_run(registry, call);
+  if (call.command == "correlate") return correlate_run(registry, call);
   if (call.command == "eval") return eval(registry, call);
   if (call.command == "arch") return arch_command(call);
   if (call.command == "generate") return generate(registry, call);

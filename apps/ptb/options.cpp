@@ -219,6 +219,26 @@ void add_derive_options(Registry& registry) {
        .group = "files"},
       {"eval", "export"});
   add(choice("split", "test", {"valid", "test"}, "which text", "INTERFACE.md", "data"), {"eval"});
+  add(flag("baseline", "train the best uniform architecture too, into RUN/random",
+           "ENAS.md, first table", "length"),
+      {"run"});
+  add(integer("retrain", "1", 1, 100,
+              "train the first so many ranks into RUN/retrain-R and pick on validation",
+              "ENAS.md, first table", "length", "architectures"),
+      {"run"});
+  add(integer("seeds", "1", 1, 1000,
+              "trainings with seeds from --seed on, into RUN/seed-S; the best is linked",
+              "ENAS.md 6", "length", "trainings"),
+      {"train"});
+  add(integer("samples", "20", 2, 10000, "uniform architectures", "ENAS.md 6", "correlate"),
+      {"correlate"});
+  add(integer("epochs", "3", 1, 100000, "training epochs of each", "ENAS.md 6", "correlate",
+              "epochs"),
+      {"correlate"});
+  OptionSpec plan = flag("plan", "print shapes, weights, memory, FLOPs and time, and stop",
+                         "INTERFACE.md", "general");
+  plan.scope = OptionScope::invocation;
+  add(plan, {"run", "search", "train"});
   add({.name = "prompt",
        .unit = "TEXT",
        .help = "words to begin with",
@@ -245,68 +265,6 @@ void add_derive_options(Registry& registry) {
   add(to, {"arch", "export"});
 }
 
-// `best` scaled to two CPU cores: the controller's rate and number of updates too, since at 5e-5 a
-// short search would never leave the initial policy. Constants: docs/results.
-void add_presets(Registry& registry) {
-  const std::string demo_help = "builtin:tiny-text in about a minute",
-                    quick_help = "Penn Treebank on two cores within 45 minutes";
-  const PresetValues demo_search = {{"nodes", "4"},
-                                    {"hidden", "64"},
-                                    {"batch", "32"},
-                                    {"bptt", "20"},
-                                    {"epochs", "2"},
-                                    {"dropout-word", "0"},
-                                    {"dropout-embedding", "0"},
-                                    {"dropout-input", "0"},
-                                    {"dropout-recurrent", "0"},
-                                    {"dropout-output", "0"},
-                                    {"slowness", "0"},
-                                    {"reward-batch", "16"},
-                                    {"shared-clip", "0.25"},
-                                    {"controller-lr", "0.005"},
-                                    {"controller-steps", "30"}};
-  const PresetValues demo_train = {{"hidden", "64"},        {"batch", "32"},
-                                   {"bptt", "20"},          {"epochs", "6"},
-                                   {"dropout-word", "0"},   {"dropout-embedding", "0"},
-                                   {"dropout-input", "0"},  {"dropout-recurrent", "0"},
-                                   {"dropout-output", "0"}, {"valid-batch", "16"},
-                                   {"lr-decay", "3"},       {"lr-decay-from", "4"}};
-  const PresetValues quick_search = {{"nodes", "8"},
-                                     {"hidden", "100"},
-                                     {"batch", "32"},
-                                     {"epochs", "5"},
-                                     {"share", "edge"},
-                                     {"dropout-word", "0"},
-                                     {"dropout-embedding", "0.1"},
-                                     {"dropout-input", "0"},
-                                     {"dropout-recurrent", "0.1"},
-                                     {"dropout-output", "0.2"},
-                                     {"reward-batch", "64"},
-                                     {"controller-lr", "0.005"},
-                                     {"controller-steps", "40"}};
-  const PresetValues quick_train = {{"hidden", "200"},
-                                    {"batch", "32"},
-                                    {"epochs", "8"},
-                                    {"dropout-word", "0"},
-                                    {"dropout-embedding", "0.1"},
-                                    {"dropout-input", "0"},
-                                    {"dropout-recurrent", "0.1"},
-                                    {"dropout-output", "0.3"},
-                                    {"lr-decay", "2"},
-                                    {"lr-decay-from", "4"}};
-  const auto run_values = [](PresetValues search, const PresetValues& train, const char* samples) {
-    for (const auto& [name, value] : train) search.emplace_back("train-" + name, value);
-    search.emplace_back("samples", samples);
-    return search;
-  };
-  registry.add_preset("demo", demo_help, run_values(demo_search, demo_train, "10"), {"run"});
-  registry.add_preset("demo", demo_help, demo_search, {"search", "arch"});
-  registry.add_preset("demo", demo_help, demo_train, {"train"});
-  registry.add_preset("quick", quick_help, run_values(quick_search, quick_train, "20"), {"run"});
-  registry.add_preset("quick", quick_help, quick_search, {"search", "arch"});
-  registry.add_preset("quick", quick_help, quick_train, {"train"});
-}
-
 }  // namespace
 
 Registry ptb_registry() {
@@ -319,6 +277,8 @@ Registry ptb_registry() {
   registry.add_command({"eval", "", "perplexity of trained weights on a split", 0, 0});
   registry.add_command({"resume", "RUN", "continue an interrupted run", 1, 1});
   registry.add_command({"arch", "show|random|count|cost", "describe architectures", 1, 1});
+  registry.add_command(
+      {"correlate", "RUN", "rank correlation of shared-weight and stand-alone scores", 1, 1});
   registry.add_command({"generate", "RUN", "sample text from a trained model", 1, 1});
   registry.add_command({"export", "", "write weights or an architecture in another form", 0, 0});
   registry.add_command({"data", "info PATH", "say what a data path holds", 2, 2});
@@ -327,7 +287,7 @@ Registry ptb_registry() {
   add_search_options(registry);
   add_train_options(registry);
   add_derive_options(registry);
-  add_presets(registry);
+  add_ptb_presets(registry);
   return registry;
 }
 

@@ -13,6 +13,7 @@
 namespace enas {
 
 Registry ptb_registry();
+void add_ptb_presets(Registry& registry);  // presets.cpp
 
 // Settings of one phase, read under the names that the command has for them.
 class PtbOptions {

@@ -3,16 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "apps/ptb/architecture_file.h"
-#include "apps/ptb/derive_stage.h"
 #include "apps/ptb/model.h"
 #include "apps/ptb/options.h"
 #include "apps/ptb/search_stage.h"
+#include "apps/ptb/sub_runs.h"
 #include "apps/ptb/train_stage.h"
 #include "apps/run/signals.h"
-#include "tensor/blas.h"
 
 namespace enas {
 namespace {
@@ -20,13 +18,12 @@ namespace {
 // Shares of --budget in a `run` (INTERFACE.md); a command of one stage has all of it.
 constexpr double kSearchShare = 0.45, kDeriveShare = 0.10, kTrainShare = 0.40;
 
-std::string hex(uint64_t fingerprint) { return fmt::format("{:016x}", fingerprint); }
-
 // The stages of one process on one run.
 class Pipeline {
  public:
-  Pipeline(Session& session, std::string command, const Corpus& corpus)
-      : session_(session),
+  Pipeline(const Registry& registry, Session& session, std::string command, const Corpus& corpus)
+      : registry_(registry),
+        session_(session),
         command_(std::move(command)),
         corpus_(corpus),
         options_(session.settings(), command_) {}
@@ -88,10 +85,70 @@ class Pipeline {
     if (whole && !exists(run.architecture("top.json"))) {
       if (!derive(again, of("derive"), share(kDeriveShare))) return false;
     }
-    if (whole || command_ == "train") {
-      if (!exists(run.model_weights()) && !train(of("train"), share(kTrainShare))) return false;
-      if (at != "eval") evaluate();
+    if (command_ == "search") return true;
+    if (!exists(run.model_weights()) && !trainings(of("train"))) return false;
+    if (at != "eval") evaluate();
+    return !baseline() || random_baseline();
+  }
+
+  // The final training; several of them with --retrain or --seeds, and then the best on validation
+  // is linked at the top.
+  bool trainings(const Checkpoint* from) {
+    const bool whole = command_ == "run";
+    const int64_t count = session_.settings().integer(whole ? "retrain" : "seeds");
+    if (count == 1) return train(from, whole ? kTrainShare / (baseline() ? 2 : 1) : 1);
+    std::vector<SubRun> subs;
+    const double budget = sub_budget(count + (baseline() ? 1 : 0));
+    if (whole) {
+      for (const std::string& arch :
+           top_architectures(session_.directory().architecture("top.json"), count)) {
+        subs.push_back({fmt::format("retrain-{}", subs.size() + 1), arch, options_.seed(), budget});
+      }
+    } else {
+      for (uint64_t seed = options_.seed(); subs.size() < static_cast<size_t>(count); ++seed) {
+        subs.push_back(
+            {fmt::format("seed-{}", seed), session_.settings().text("arch"), seed, budget});
+      }
     }
+    const auto results = train_sub_runs(registry_, session_, command_, subs, corpus_);
+    if (!results) return false;
+    const auto best =
+        std::min_element(results->begin(), results->end(),
+                         [](const SubResult& a, const SubResult& b) { return a.valid < b.valid; });
+    if (whole) {
+      JsonLine picked;
+      picked.add("rank", static_cast<int64_t>(best - results->begin()) + 1).add("arch", best->arch);
+      picked.add("folder", best->folder).add("valid_ppl", best->valid).add("test_ppl", best->test);
+      write_file_atomic(session_.directory().architecture("picked.json"), picked.text() + "\n");
+    }
+    session_.console().line(
+        fmt::format("train: best on validation is {} ({:.3f})", best->folder, best->valid));
+    make_link(best->folder + "/model.safetensors", session_.directory().model_weights());
+    return true;
+  }
+
+  bool baseline() const {
+    return command_ == "run" && session_.settings().flag("baseline") && !options_.random_strategy();
+  }
+  // Seconds of one of `count` trainings of equal budget; 0: no budget.
+  double sub_budget(int64_t count) const {
+    const Settings& s = session_.settings();
+    const double share = command_ == "run" ? kTrainShare : 1;
+    return s.has("budget") ? s.seconds("budget") * share / static_cast<double>(count) : 0;
+  }
+
+  // The best uniform architecture, trained the same way.
+  bool random_baseline() {
+    const RunDirectory& run = session_.directory();
+    const SubRun sub{"random", architecture_text(run.architecture("best-random.json")),
+                     options_.seed(), sub_budget(2)};
+    const std::optional<SubResult> random =
+        train_sub_run(registry_, session_, command_, sub, corpus_);
+    if (!random) return false;
+    const SubResult own = read_eval(run.path());
+    session_.console().result(
+        fmt::format("baseline: test perplexity {:.3f}, of the best uniform architecture {:.3f}",
+                    own.test, random->test));
     return true;
   }
 
@@ -121,6 +178,7 @@ class Pipeline {
 
   void evaluate() {
     session_.begin_stage("eval", 1);
+    std::vector<double> perplexities;
     for (const char* split : {"valid", "test"}) {
       const Evaluation result =
           evaluate_weights(session_.directory().model_weights(), corpus_, split);
@@ -131,186 +189,27 @@ class Pipeline {
       line.add("ppl", result.score.perplexity()).add("split", split).add("arch", result.arch);
       session_.write(line);
       session_.console().result(evaluation_text(result, corpus_));
+      perplexities.push_back(result.score.perplexity());
     }
+    write_eval(session_.directory().path(), perplexities[0], perplexities[1]);
     Checkpoint done;  // its lines are kept: what comes later in this run begins after them
     done.set_text("stage", "eval");
     session_.save(std::move(done), true);
     session_.end_stage();
   }
 
+  const Registry& registry_;
   Session& session_;
   std::string command_;
   const Corpus& corpus_;
   PtbOptions options_;
 };
 
-ConsoleOptions console_options(const Settings& settings) {
-  return {.quiet = settings.flag("quiet"), .json = settings.flag("json-log")};
-}
-
-void check_same_data(const RunDirectory& run, const Corpus& corpus, const std::string& data) {
-  const std::string now = hex(corpus.fingerprint), then = run.record().data_fingerprint;
-  check(now == then, ErrorKind::data, data, "has changed since ", run.path(),
-        " began: fingerprint ", now, ", expected ", then, "; restore the text or start a new run");
-}
-
-// The run's own settings, with what this call says about execution (threads, budget, checkpoints).
-Settings settings_of(const Registry& registry, const RunDirectory& run, const Settings& call) {
-  Settings settings = settings_from_config(registry, run.record().command, run.config());
-  for (const Settings::Value& value : call.values()) {
-    const bool execution =
-        value.spec.scope != OptionScope::result && value.origin == Origin::option;
-    if (execution && settings.known(value.spec.name)) {
-      settings.set(value.spec.name, value.text, Origin::option, "option",
-                   "enas_ptb: --" + value.spec.name);
-    }
-  }
-  return settings;
-}
-
-// `derive RUN` writes its own checkpoints, so it must not take the place of one that is needed.
-void check_derivable(const RunDirectory& run, const std::string& path) {
-  check(run.record().command != "train", ErrorKind::usage, "enas_ptb derive", path,
-        " is a run of train, expected one of search");
-  check(exists(run.shared_weights()), ErrorKind::usage, "enas_ptb derive", run.shared_weights(),
-        " does not exist: the search has not finished; try enas_ptb resume ", path);
-  if (run.record().command == "search") return;
-  const std::optional<Checkpoint> at = CheckpointFolder(run.checkpoints()).load_latest();
-  const std::string stage = at ? at->text("stage") : "";
-  const bool own = stage == "eval" || (stage == "derive" && DeriveStage::options_in(*at).again);
-  check(own, ErrorKind::usage, "enas_ptb derive", path,
-        " is not finished; finish it first: enas_ptb resume ", path);
-}
-
-int continue_in(const Registry& registry, const Invocation& call, const std::string& path,
-                const std::optional<DeriveOptions>& again) {
-  Console console(console_options(call.settings));
-  RunDirectory run = RunDirectory::open(path);
-  const std::string command = run.record().command;
-  if (again) {
-    check_derivable(run, path);
-  } else if (run.record().status == RunStatus::finished) {
-    console.line(path + " is finished; nothing to resume");
-    return 0;
-  }
-  const Settings settings = settings_of(registry, run, call.settings);
-  const std::string data = call.settings.has("data") ? call.settings.text("data")  // it was moved
-                                                     : settings.text("data");
-  const Corpus corpus = load_corpus(data);
-  check_same_data(run, corpus, data);
-  console.line(corpus.description);
-  run.count_resume();
-  Session session(settings, std::move(run), console);
-  return Pipeline(session, command, corpus).execute(again);
-}
-
-// Refuses what would fail later, before a directory exists: bad architecture text, batches too
-// large for the text.
-void rehearse(const std::string& command, const Settings& settings, const Corpus& corpus) {
-  const auto streams = [&](const std::string& option, const std::vector<int32_t>& tokens) {
-    const int64_t batch = settings.integer(option), most = static_cast<int64_t>(tokens.size()) / 2;
-    check(batch <= most, ErrorKind::usage, "enas_ptb " + command, "--", option, " ", batch,
-          " is too large for ", tokens.size(), " tokens; at most ", most);
-  };
-  const std::string prefix = command == "run" ? "train-" : "";
-  if (command != "train") {
-    streams("batch", corpus.train);
-    streams("reward-batch", corpus.valid);
-  }
-  if (command != "search") {
-    streams(prefix + "batch", corpus.train);
-    streams(prefix + "valid-batch", corpus.valid);
-  }
-}
-
-// --data as an absolute path and --arch as the architecture itself, so that the configuration means
-// the same later and elsewhere. Refuses bad architecture text.
-Settings self_contained(const std::string& command, Settings settings) {
-  const auto put = [&](const std::string& name, const std::string& value) {
-    const std::string origin = settings.origin_text(name);
-    settings.set(name, value, settings.origin(name), origin, "enas_ptb: --" + name);
-  };
-  if (const std::string data = settings.text("data"); data.rfind("builtin:", 0) != 0)
-    put("data", std::filesystem::absolute(data).lexically_normal().string());
-  if (command == "train") {
-    check(settings.has("arch"), ErrorKind::usage, "enas_ptb train",
-          "needs --arch, e.g. --arch published");
-    const std::string text = architecture_text(settings.text("arch"));
-    const RnnSpace space = rnn_space_of(text);
-    put("arch", space.to_string(space.parse(text)));
-  }
-  return settings;
-}
-
-// "--nodes 8 (there 4)", the first few.
-std::string differences(const Settings& here, const Settings& there) {
-  constexpr size_t kShown = 4;
-  const std::vector<std::string> names = differing_options(here, there);
-  const auto text = [](const Settings& settings, const std::string& name) -> std::string {
-    for (const Settings::Value& value : settings.values())
-      if (value.spec.name == name && !value.text.empty()) return value.text;
-    return "unset";
-  };
-  std::string all;
-  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) {
-    all += fmt::format("{}--{} {} (there {})", i == 0 ? "" : ", ", names[i], text(here, names[i]),
-                       text(there, names[i]));
-  }
-  if (names.size() > kShown) all += fmt::format(" and {} more", names.size() - kShown);
-  return all;
-}
-
 }  // namespace
 
-int start_run(const Registry& registry, const Invocation& call,
-              const std::vector<std::string>& argv) {
-  const std::string where = "enas_ptb " + call.command;
-  check(call.settings.has("data"), ErrorKind::usage, where,
-        "needs --data, e.g. --data builtin:tiny-text");
-  check(call.settings.has("out"), ErrorKind::usage, where, "needs --out, e.g. --out runs/first");
-  const Settings settings = self_contained(call.command, call.settings);
-  const std::string out = run_path(settings.text("out"));
-  if (call.command == "run" && !settings.flag("overwrite") && is_run_directory(out)) {
-    const std::string maker = read_run_record(out).command;
-    check(maker == "run", ErrorKind::usage, where, out, " exists and is a run of ", maker,
-          "; choose another --out, or --overwrite");
-    const Settings stored = settings_from_config(registry, maker, out + "/config.toml");
-    const std::string differing = differences(settings, stored);
-    check(differing.empty(), ErrorKind::usage, where, out,
-          " exists with another configuration: ", differing,
-          "; choose another --out, or --overwrite");
-    return resume_run(registry, call, out);
-  }
-  refuse_existing(out, settings.flag("overwrite"));
-  Console console(console_options(settings));
-  const Corpus corpus = load_corpus(settings.text("data"));
-  console.line(corpus.description);
-  rehearse(call.command, settings, corpus);
-  RunRecord record;
-  record.program = "enas_ptb";
-  record.command = call.command;
-  record.argv = argv;
-  record.seed = static_cast<uint64_t>(settings.integer("seed"));
-  record.blas = blas_name();
-  record.data = corpus.description;
-  record.data_fingerprint = hex(corpus.fingerprint);
-  Session session(
-      settings,
-      RunDirectory::create(out, record, resolved_toml(settings), settings.flag("overwrite")),
-      console);
-  return Pipeline(session, call.command, corpus).execute({});
-}
-
-int resume_run(const Registry& registry, const Invocation& call, const std::string& path) {
-  return continue_in(registry, call, run_path(path), {});
-}
-
-int derive_run(const Registry& registry, const Invocation& call) {
-  const Settings& s = call.settings;
-  return continue_in(
-      registry, call, run_path(call.operands[0]),
-      DeriveOptions{s.integer("samples"), s.integer("top"), s.integer("batches"),
-                    s.origin("seed") == Origin::default_value ? -1 : s.integer("seed"), true});
+int execute_run(const Registry& registry, Session& session, const std::string& command,
+                const Corpus& corpus, const std::optional<DeriveOptions>& again) {
+  return Pipeline(registry, session, command, corpus).execute(again);
 }
 
 }  // namespace enas

@@ -2,20 +2,19 @@
 // `search` and `train` one; a stage whose result stands in the run directory is skipped, so a
 // resumed run goes on where its checkpoint left it.
 #pragma once
+#include <optional>
 #include <string>
-#include <vector>
 
+#include "apps/ptb/derive_stage.h"
 #include "apps/run/options.h"
+#include "apps/run/session.h"
+#include "data/text.h"
 
 namespace enas {
 
-// run, search, train: makes the run directory. `run` with an existing one of the same configuration
-// continues it.
-int start_run(const Registry& registry, const Invocation& call,
-              const std::vector<std::string>& argv);
-// resume RUN: continues what was interrupted; a finished run says so.
-int resume_run(const Registry& registry, const Invocation& call, const std::string& path);
-// derive RUN: (re)writes RUN/arch/ from its shared.safetensors.
-int derive_run(const Registry& registry, const Invocation& call);
+// Runs what is left of the session's run; `again`: derives anew with these options instead. Returns
+// the exit code; run.json tells how it ended. Throws Error after recording it there.
+int execute_run(const Registry& registry, Session& session, const std::string& command,
+                const Corpus& corpus, const std::optional<DeriveOptions>& again = {});
 
 }  // namespace enas

@@ -9,7 +9,7 @@ using Commands = std::vector<const char*>;
 
 const Commands kStarting = {"run", "search", "train"};
 const Commands kStepping = {"run", "search", "train", "resume"};
-const Commands kRunning = {"run", "search", "train", "derive", "resume"};
+const Commands kRunning = {"run", "search", "train", "derive", "resume", "correlate"};
 const Commands kComputing = {"run", "search", "train", "derive", "eval", "resume", "correlate"};
 const Commands kConfigured = {"run", "search", "train", "derive", "eval", "correlate", "arch"};
 constexpr const char* kInterface = "INTERFACE.md";

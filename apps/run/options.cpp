@@ -40,7 +40,11 @@ void Registry::add_preset(std::string name, std::string help, PresetValues value
     const std::string where = "registry: preset " + name + ": " + key;
     bool known = false;
     for (const OptionSpec& option : options_) {
-      if (option.name != key) continue;
+      const bool meant = commands.empty() || std::any_of(commands.begin(), commands.end(),
+                                                         [&](const std::string& command) {
+                                                           return option.applies_to(command);
+                                                         });
+      if (option.name != key || !meant) continue;
       known = true;
       canonical_value(option, value, where);
     }

@@ -1,0 +1,119 @@
+#include "apps/ptb/plan.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "apps/ptb/architecture_file.h"
+#include "apps/ptb/options.h"
+#include "apps/run/console.h"
+#include "tensor/blas.h"
+#include "tensor/thread_pool.h"
+
+namespace enas {
+namespace {
+
+constexpr double kMiB = 1 << 20;
+
+// FLOP/s of the products that a step consists of, on all threads: 64 x 512 x 1024, best of a few.
+double measured_rate() {
+  constexpr int64_t kM = 64, kK = 512, kN = 1024;
+  const Tensor a = Tensor::full({kM, kK}, 1), b = Tensor::full({kK, kN}, 1);
+  Tensor c({kM, kN});
+  double best = 1e9;
+  for (int round = 0; round < 20; ++round) {
+    const auto begin = std::chrono::steady_clock::now();
+    gemm<float>(false, false, kM, kN, kK, a.data<float>(), kK, b.data<float>(), kN, 0,
+                c.data<float>(), kN);
+    best = std::min(
+        best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  }
+  return 2.0 * kM * kK * kN / best;
+}
+
+// Floats that one window keeps for backward, largest child: a node keeps its masked input, its
+// gates and its value, and waits with the gradient of its product; the decoder keeps its logits
+// once.
+double window_bytes(const RnnChildOptions& child, const RnnTaskOptions& task, int nodes) {
+  const double rows = static_cast<double>(task.batch * task.bptt),
+               h = static_cast<double>(child.hidden);
+  const double width = child.cell == CellKind::highway ? 2 * h : h;
+  const double node = h + width + h + width, first = 2 * h + width + h + width;
+  return 4 * rows * (first + nodes * node + 4 * h + static_cast<double>(child.vocabulary));
+}
+
+struct Phase {
+  std::string name;
+  RnnChildOptions child;
+  RnnTaskOptions task;
+  int nodes;
+  int64_t weights, steps_per_epoch, epochs, architectures;
+  double evaluated_tokens;  // an epoch, forward only
+};
+
+std::string describe(const Phase& p, double rate) {
+  const double per_token = 2.0 * static_cast<double>(cost_of(RnnSpace(p.nodes), p.child).macs);
+  const double step_tokens = static_cast<double>(p.task.batch * p.task.bptt * p.architectures);
+  const double step = 3 * per_token * step_tokens;
+  const double epoch =
+      step * static_cast<double>(p.steps_per_epoch) + per_token * p.evaluated_tokens;
+  const double total = epoch * static_cast<double>(p.epochs);
+  const double window =
+      window_bytes(p.child, p.task, p.nodes) * static_cast<double>(p.architectures) / kMiB;
+  const double weights = 4.0 * static_cast<double>(p.weights) / kMiB;
+  const double gradients =
+      4.0 * static_cast<double>(cost_of(RnnSpace(p.nodes), p.child).params) / kMiB;
+  return fmt::format(
+      "{}: {} nodes, hidden {}, batch {}, bptt {}, vocabulary {}\n"
+      "  weights {} ({:.0f} MiB), gradients of one child {:.0f} MiB, kept for backward {:.0f} MiB: "
+      "about {:.0f} MiB in all\n"
+      "  {:.2f} GFLOP a step, {} steps an epoch, {} epochs: {:.3g} PFLOP, some {} at the {:.0f} "
+      "GFLOP/s measured here\n",
+      p.name, p.nodes, p.child.hidden, p.task.batch, p.task.bptt, p.child.vocabulary,
+      format_count(static_cast<double>(p.weights)), weights, gradients, window,
+      weights + gradients + window, step / 1e9, p.steps_per_epoch, p.epochs, total / 1e15,
+      format_seconds(total / rate), rate / 1e9);
+}
+
+int64_t steps_of(const Corpus& corpus, const RnnTaskOptions& task) {
+  return std::max<int64_t>(1, static_cast<int64_t>(corpus.train.size()) / task.batch / task.bptt);
+}
+
+}  // namespace
+
+std::string plan_text(const std::string& command, const Settings& settings, const Corpus& corpus) {
+  const PtbOptions options(settings, command);
+  const int64_t vocabulary = corpus.vocabulary.size();
+  const double rate = measured_rate(), valid = static_cast<double>(corpus.valid.size());
+  std::string text =
+      fmt::format("plan of {} on {} threads; nothing is run\n", command, thread_count());
+  int nodes = 0;
+  if (command != "train") {
+    nodes = options.space().nodes();
+    const RnnChildOptions child = options.shared_child(vocabulary);
+    const RnnTaskOptions task = options.shared_task();
+    const ControllerStepOptions controller = options.controller_step();
+    const double rewards = static_cast<double>(options.controller_steps() * controller.samples);
+    const double reward_tokens = rewards * static_cast<double>(task.reward_batch * task.bptt);
+    text += describe(
+        {"search", child, task, nodes, shared_parameters(options.space(), child),
+         steps_of(corpus, task), options.search_epochs(), options.shared_samples(), reward_tokens},
+        rate);
+    text +=
+        fmt::format("  a controller phase scores {} architectures; {} architectures in the space\n",
+                    rewards, options.space().count());
+  }
+  if (command == "train") {
+    nodes = rnn_space_of(settings.text("arch")).nodes();
+  }
+  if (command != "search") {
+    const RnnChildOptions child = options.final_child(vocabulary);
+    const RnnTaskOptions task = options.final_task();
+    text += describe({"train", child, task, nodes, cost_of(RnnSpace(nodes), child).params,
+                      steps_of(corpus, task), options.train_epochs(), 1, valid},
+                     rate);
+  }
+  return text;
+}
+
+}  // namespace enas

@@ -1,0 +1,210 @@
+#include "apps/ptb/run_commands.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "apps/ptb/architecture_file.h"
+#include "apps/ptb/pipeline.h"
+#include "apps/ptb/plan.h"
+#include "tensor/blas.h"
+
+namespace enas {
+namespace {
+
+std::string hex(uint64_t fingerprint) { return fmt::format("{:016x}", fingerprint); }
+
+// `derive RUN` writes its own checkpoints, so it must not take the place of one that is needed.
+void check_derivable(const RunDirectory& run, const std::string& path) {
+  check(run.record().command != "train", ErrorKind::usage, "enas_ptb derive", path,
+        " is a run of train, expected one of search");
+  check(exists(run.shared_weights()), ErrorKind::usage, "enas_ptb derive", run.shared_weights(),
+        " does not exist: the search has not finished; try enas_ptb resume ", path);
+  if (run.record().command == "search") return;
+  const std::optional<Checkpoint> at = CheckpointFolder(run.checkpoints()).load_latest();
+  const std::string stage = at ? at->text("stage") : "";
+  const bool own = stage == "eval" || (stage == "derive" && DeriveStage::options_in(*at).again);
+  check(own, ErrorKind::usage, "enas_ptb derive", path,
+        " is not finished; finish it first: enas_ptb resume ", path);
+}
+
+int continue_in(const Registry& registry, const Invocation& call, const std::string& path,
+                const std::optional<DeriveOptions>& again) {
+  Console console(console_options(call.settings));
+  RunDirectory run = RunDirectory::open(path);
+  const std::string command = run.record().command;
+  if (again) {
+    check_derivable(run, path);
+  } else if (run.record().status == RunStatus::finished) {
+    console.line(path + " is finished; nothing to resume");
+    return 0;
+  }
+  const Settings settings = settings_of(registry, run, call.settings);
+  const std::string data = call.settings.has("data") ? call.settings.text("data")  // it was moved
+                                                     : settings.text("data");
+  const Corpus corpus = load_corpus(data);
+  check_same_data(run, corpus, data);
+  console.line(corpus.description);
+  run.count_resume();
+  Session session(settings, std::move(run), console);
+  return execute_run(registry, session, command, corpus, again);
+}
+
+// Refuses what would fail later, before a directory exists: bad architecture text, batches too
+// large for the text.
+void rehearse(const std::string& command, const Settings& settings, const Corpus& corpus) {
+  const auto streams = [&](const std::string& option, const std::vector<int32_t>& tokens) {
+    const int64_t batch = settings.integer(option), most = static_cast<int64_t>(tokens.size()) / 2;
+    check(batch <= most, ErrorKind::usage, "enas_ptb " + command, "--", option, " ", batch,
+          " is too large for ", tokens.size(), " tokens; at most ", most);
+  };
+  const std::string prefix = command == "run" ? "train-" : "";
+  if (command != "train") {
+    streams("batch", corpus.train);
+    streams("reward-batch", corpus.valid);
+  }
+  if (command == "run") {
+    check(settings.integer("retrain") <=
+              std::min(settings.integer("top"), settings.integer("samples")),
+          ErrorKind::usage, "enas_ptb run", "--retrain ", settings.integer("retrain"),
+          " is more than --top ", settings.integer("top"), " or --samples ",
+          settings.integer("samples"));
+  }
+  if (command != "search") {
+    streams(prefix + "batch", corpus.train);
+    streams(prefix + "valid-batch", corpus.valid);
+  }
+}
+
+// --data as an absolute path and --arch as the architecture itself, so that the configuration means
+// the same later and elsewhere. Refuses bad architecture text.
+Settings self_contained(const std::string& command, Settings settings) {
+  const auto put = [&](const std::string& name, const std::string& value) {
+    const std::string origin = settings.origin_text(name);
+    settings.set(name, value, settings.origin(name), origin, "enas_ptb: --" + name);
+  };
+  if (const std::string data = settings.text("data"); data.rfind("builtin:", 0) != 0)
+    put("data", std::filesystem::absolute(data).lexically_normal().string());
+  if (command == "train") {
+    check(settings.has("arch"), ErrorKind::usage, "enas_ptb train",
+          "needs --arch, e.g. --arch published");
+    const std::string text = architecture_text(settings.text("arch"));
+    const RnnSpace space = rnn_space_of(text);
+    put("arch", space.to_string(space.parse(text)));
+  }
+  return settings;
+}
+
+// "--nodes 8 (there 4)", the first few.
+std::string differences(const Settings& here, const Settings& there) {
+  constexpr size_t kShown = 4;
+  const std::vector<std::string> names = differing_options(here, there);
+  const auto text = [](const Settings& settings, const std::string& name) -> std::string {
+    for (const Settings::Value& value : settings.values())
+      if (value.spec.name == name && !value.text.empty()) return value.text;
+    return "unset";
+  };
+  std::string all;
+  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) {
+    all += fmt::format("{}--{} {} (there {})", i == 0 ? "" : ", ", names[i], text(here, names[i]),
+                       text(there, names[i]));
+  }
+  if (names.size() > kShown) all += fmt::format(" and {} more", names.size() - kShown);
+  return all;
+}
+
+}  // namespace
+
+ConsoleOptions console_options(const Settings& settings) {
+  return {.quiet = settings.flag("quiet"), .json = settings.flag("json-log")};
+}
+
+void check_same_data(const RunDirectory& run, const Corpus& corpus, const std::string& data) {
+  const std::string now = hex(corpus.fingerprint), then = run.record().data_fingerprint;
+  check(now == then, ErrorKind::data, data, "has changed since ", run.path(),
+        " began: fingerprint ", now, ", expected ", then, "; restore the text or start a new run");
+}
+
+Settings settings_of(const Registry& registry, const RunDirectory& run, const Settings& call) {
+  Settings settings = settings_from_config(registry, run.record().command, run.config());
+  for (const Settings::Value& value : call.values()) {
+    const bool execution =
+        value.spec.scope != OptionScope::result && value.origin == Origin::option;
+    if (execution && settings.known(value.spec.name)) {
+      settings.set(value.spec.name, value.text, Origin::option, "option",
+                   "enas_ptb: --" + value.spec.name);
+    }
+  }
+  return settings;
+}
+
+int start_run(const Registry& registry, const Invocation& call,
+              const std::vector<std::string>& argv) {
+  const std::string where = "enas_ptb " + call.command;
+  check(call.settings.has("data"), ErrorKind::usage, where,
+        "needs --data, e.g. --data builtin:tiny-text");
+  const Settings settings = self_contained(call.command, call.settings);
+  if (settings.flag("plan")) {
+    const Corpus corpus = load_corpus(settings.text("data"));
+    Console().result(corpus.description + "\n" + plan_text(call.command, settings, corpus));
+    return 0;
+  }
+  check(settings.has("out"), ErrorKind::usage, where, "needs --out, e.g. --out runs/first");
+  const std::string out = run_path(settings.text("out"));
+  if (call.command == "run" && !settings.flag("overwrite") && is_run_directory(out)) {
+    const std::string maker = read_run_record(out).command;
+    check(maker == "run", ErrorKind::usage, where, out, " exists and is a run of ", maker,
+          "; choose another --out, or --overwrite");
+    const Settings stored = settings_from_config(registry, maker, out + "/config.toml");
+    const std::string differing = differences(settings, stored);
+    check(differing.empty(), ErrorKind::usage, where, out,
+          " exists with another configuration: ", differing,
+          "; choose another --out, or --overwrite");
+    return resume_run(registry, call, out);
+  }
+  refuse_existing(out, settings.flag("overwrite"));
+  Console console(console_options(settings));
+  const Corpus corpus = load_corpus(settings.text("data"));
+  console.line(corpus.description);
+  rehearse(call.command, settings, corpus);
+  RunRecord record;
+  record.program = "enas_ptb";
+  record.command = call.command;
+  record.argv = argv;
+  record.seed = static_cast<uint64_t>(settings.integer("seed"));
+  record.blas = blas_name();
+  record.data = corpus.description;
+  record.data_fingerprint = hex(corpus.fingerprint);
+  Session session(
+      settings,
+      RunDirectory::create(out, record, resolved_toml(settings), settings.flag("overwrite")),
+      console);
+  return execute_run(registry, session, call.command, corpus);
+}
+
+int run_in(const Registry& registry, const std::string& path, const Settings& settings,
+           const RunRecord& record, const Corpus& corpus) {
+  Console console(console_options(settings));
+  const bool there = is_run_directory(path);
+  RunDirectory run = there ? RunDirectory::open(path)
+                           : RunDirectory::create(path, record, resolved_toml(settings), false);
+  if (there) run.count_resume();
+  const Settings own = there ? settings_of(registry, run, settings) : settings;
+  Session session(own, std::move(run), console);
+  return execute_run(registry, session, "train", corpus);
+}
+
+int resume_run(const Registry& registry, const Invocation& call, const std::string& path) {
+  return continue_in(registry, call, run_path(path), {});
+}
+
+int derive_run(const Registry& registry, const Invocation& call) {
+  const Settings& s = call.settings;
+  return continue_in(
+      registry, call, run_path(call.operands[0]),
+      DeriveOptions{s.integer("samples"), s.integer("top"), s.integer("batches"),
+                    s.origin("seed") == Origin::default_value ? -1 : s.integer("seed"), true});
+}
+
+}  // namespace enas

@@ -1,0 +1,34 @@
+// The commands that make, continue or extend a run directory.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "apps/run/options.h"
+#include "apps/run/session.h"
+#include "data/text.h"
+
+namespace enas {
+
+// run, search, train: makes the run directory. `run` with an existing one of the same configuration
+// continues it.
+int start_run(const Registry& registry, const Invocation& call,
+              const std::vector<std::string>& argv);
+// resume RUN: continues what was interrupted; a finished run says so.
+int resume_run(const Registry& registry, const Invocation& call, const std::string& path);
+// derive RUN: (re)writes RUN/arch/ from its shared.safetensors.
+int derive_run(const Registry& registry, const Invocation& call);
+// correlate RUN: shared-weight scores against stand-alone ones of a fixed sample; writes
+// RUN/correlate.json.
+int correlate_run(const Registry& registry, const Invocation& call);
+// A run of `train` at path with these settings, made or continued; for trainings inside another
+// run. The exit code.
+int run_in(const Registry& registry, const std::string& path, const Settings& settings,
+           const RunRecord& record, const Corpus& corpus);
+
+// The run's own settings, with what this call says about execution (threads, budget, checkpoints).
+Settings settings_of(const Registry& registry, const RunDirectory& run, const Settings& call);
+ConsoleOptions console_options(const Settings& settings);
+// Refuses (kind data) a text that has changed since the run began.
+void check_same_data(const RunDirectory& run, const Corpus& corpus, const std::string& data);
+
+}  // namespace enas

@@ -1,0 +1,136 @@
+#include "apps/ptb/sub_runs.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "apps/ptb/run_commands.h"
+#include "apps/run/json_text.h"
+#include "data/file.h"
+
+namespace enas {
+namespace {
+
+constexpr uint64_t kMaxFile = uint64_t{1} << 24;
+
+nlohmann::json parse(const std::string& path) {
+  auto json = nlohmann::json::parse(read_file(path, kMaxFile), nullptr, false);
+  check(!json.is_discarded(), ErrorKind::data, path,
+        "is not JSON; it was changed after enas_ptb wrote it");
+  return json;
+}
+
+void print_spread(Console& console, const std::vector<SubResult>& results) {
+  double mean = 0, squares = 0;
+  const double n = static_cast<double>(results.size());
+  for (const SubResult& r : results) mean += r.test / n;
+  for (const SubResult& r : results) squares += (r.test - mean) * (r.test - mean);
+  for (const SubResult& r : results) {
+    console.line(fmt::format("  {:12} validation {:.3f}, test {:.3f}  {}", r.folder, r.valid,
+                             r.test, r.arch));
+  }
+  if (results.size() > 1) {
+    console.line(fmt::format("  test perplexity over {} trainings: mean {:.3f}, sd {:.3f}",
+                             results.size(), mean, std::sqrt(squares / (n - 1))));
+  }
+}
+
+}  // namespace
+
+Settings train_settings(const Registry& registry, const Settings& parent,
+                        const std::string& command) {
+  Settings settings(registry, "train");
+  for (const Settings::Value& value : std::vector<Settings::Value>(settings.values())) {
+    const std::string& name = value.spec.name;
+    const std::string own =
+        command == "run" && parent.known("train-" + name) ? "train-" + name : name;
+    // The plain names of a `run` belong to its search where there is a train- one beside them.
+    if (name == "seeds" || name == "budget" || name == "parity" || !parent.known(own) ||
+        !parent.has(own))
+      continue;
+    for (const Settings::Value& given : parent.values()) {
+      if (given.spec.name == own)
+        settings.set(name, given.text, given.origin, given.origin_text, "enas_ptb: --" + own);
+    }
+  }
+  for (const std::string& name : parent.list("parity")) {
+    if (name == "mean-all")
+      settings.set("parity", name, parent.origin("parity"), parent.origin_text("parity"),
+                   "enas_ptb");
+  }
+  return settings;
+}
+
+std::optional<SubResult> train_sub_run(const Registry& registry, Session& parent,
+                                       const std::string& command, const SubRun& sub,
+                                       const Corpus& corpus) {
+  const std::string path = parent.directory().file(sub.folder);
+  const bool there = is_run_directory(path);
+  if (!there || read_run_record(path).status != RunStatus::finished) {
+    Settings settings = train_settings(registry, parent.settings(), command);
+    const auto set = [&](const char* name, const std::string& value) {
+      settings.set(name, value, Origin::option, "its run", "enas_ptb: --" + std::string(name));
+    };
+    set("arch", sub.arch);
+    set("seed", std::to_string(sub.seed));
+    if (sub.budget > 0)
+      set("budget", fmt::format("{}s", std::max<int64_t>(1, std::llround(sub.budget))));
+    parent.console().line(sub.folder + ": training " + sub.arch);
+    RunRecord record = parent.directory().record();
+    record.command = "train";
+    record.seed = sub.seed;
+    record.timings.clear();
+    if (run_in(registry, path, settings, record, corpus) != 0) return {};
+  }
+  SubResult result = read_eval(path);
+  result.folder = sub.folder;
+  result.arch = sub.arch;
+  return result;
+}
+
+std::optional<std::vector<SubResult>> train_sub_runs(const Registry& registry, Session& parent,
+                                                     const std::string& command,
+                                                     const std::vector<SubRun>& subs,
+                                                     const Corpus& corpus) {
+  std::vector<SubResult> results;
+  for (const SubRun& sub : subs) {
+    const std::optional<SubResult> result = train_sub_run(registry, parent, command, sub, corpus);
+    if (!result) return {};
+    results.push_back(*result);
+  }
+  print_spread(parent.console(), results);
+  return results;
+}
+
+void write_eval(const std::string& run, double valid, double test) {
+  write_file_atomic(run + "/eval.json",
+                    JsonLine().add("valid", valid).add("test", test).text() + "\n");
+}
+
+SubResult read_eval(const std::string& run) {
+  const std::string path = run + "/eval.json";
+  const nlohmann::json json = parse(path);
+  const bool whole = json.is_object() && json.contains("valid") && json.contains("test") &&
+                     json["valid"].is_number() && json["test"].is_number();
+  check(whole, ErrorKind::data, path, "lacks a number under \"valid\" or \"test\"");
+  return {"", "", json["valid"].get<double>(), json["test"].get<double>()};
+}
+
+std::vector<std::string> top_architectures(const std::string& path, int64_t most) {
+  const nlohmann::json json = parse(path);
+  check(json.is_array(), ErrorKind::data, path, "is not a list");
+  std::vector<std::string> controller, all;
+  for (const nlohmann::json& entry : json) {
+    const bool whole = entry.is_object() && entry.contains("arch") && entry["arch"].is_string() &&
+                       entry.contains("source") && entry["source"].is_string();
+    check(whole, ErrorKind::data, path, "has an entry without \"arch\" and \"source\"");
+    all.push_back(entry["arch"].get<std::string>());
+    if (entry["source"] == "controller") controller.push_back(all.back());
+  }
+  std::vector<std::string>& list = controller.empty() ? all : controller;
+  if (static_cast<int64_t>(list.size()) > most) list.resize(static_cast<size_t>(most));
+  return list;
+}
+
+}  // namespace enas

@@ -1,0 +1,45 @@
+// Trainings inside another run's directory, each a complete run of its own: RUN/retrain-R,
+// RUN/random, RUN/seed-S. A finished one is not repeated, an interrupted one goes on.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/run/session.h"
+#include "data/text.h"
+
+namespace enas {
+
+struct SubRun {
+  std::string folder;  // "seed-2", under the parent's directory
+  std::string arch;    // its text
+  uint64_t seed = 1;
+  double budget = 0;  // seconds; 0: none
+};
+struct SubResult {
+  std::string folder, arch;
+  double valid = 0, test = 0;  // perplexities
+};
+
+// The settings of `train` for a part of a run: its train- options, or for a `train` with several
+// seeds its own.
+Settings train_settings(const Registry& registry, const Settings& parent,
+                        const std::string& command);
+// Runs or continues it; nothing where a signal came.
+std::optional<SubResult> train_sub_run(const Registry& registry, Session& parent,
+                                       const std::string& command, const SubRun& sub,
+                                       const Corpus& corpus);
+// Runs them in turn; nothing where a signal came. Prints mean and spread.
+std::optional<std::vector<SubResult>> train_sub_runs(const Registry& registry, Session& parent,
+                                                     const std::string& command,
+                                                     const std::vector<SubRun>& subs,
+                                                     const Corpus& corpus);
+
+// RUN/eval.json, written when a run has evaluated its model: {"valid": ppl, "test": ppl}.
+void write_eval(const std::string& run, double valid, double test);
+SubResult read_eval(const std::string& run);
+
+// Architecture texts of arch/top.json, best first; under a controller only its own.
+std::vector<std::string> top_architectures(const std::string& path, int64_t most);
+
+}  // namespace enas
