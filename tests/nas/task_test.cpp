@@ -264,10 +264,11 @@ TEST_F(Masks, ARateOfZeroDrawsNone) {
 }
 
 // Locked: a word that is dropped is dropped wherever it stands, and a unit at every time step, so
-// that their weights do not show in any state.
-TEST_F(Masks, AreConstantOverAWindow) {
+// that their weights do not show in any state. A highway's carry is not dropped: it reads no
+// weight.
+void expect_locked(CellKind kind) {
   RnnChildOptions o = small_options();
-  o.cell = CellKind::plain;
+  o.cell = kind;
   const RnnSpace space(1);
   RnnChild child(space, o, 1);
   RnnMasks masks;
@@ -281,8 +282,9 @@ TEST_F(Masks, AreConstantOverAWindow) {
     return bytes_of(child.encode(tape, cell, window, child.zero_state(1), masks).value());
   };
   const auto shift_row = [&](const char* name, int64_t row) {
-    float* values = child.parameters().get(name).value.data<float>() + row * o.hidden;
-    for (int64_t i = 0; i < o.hidden; ++i) values[i] += 1;
+    Tensor& value = child.parameters().get(name).value;
+    const int64_t width = value.size(1);
+    for (int64_t i = 0; i < width; ++i) value.data<float>()[row * width + i] += 1;
   };
   const std::string before = states();
   shift_row("embedding", 2);
@@ -297,6 +299,8 @@ TEST_F(Masks, AreConstantOverAWindow) {
     EXPECT_NE(states(), last) << name;
   }
 }
+TEST_F(Masks, AreConstantOverAWindowOfHighwayCells) { expect_locked(CellKind::highway); }
+TEST_F(Masks, AreConstantOverAWindowOfPlainCells) { expect_locked(CellKind::plain); }
 
 }  // namespace
 }  // namespace enas::test
