@@ -37,7 +37,7 @@ GroupStatistics statistics_of(std::span<const Candidate> candidates, bool from_c
   GroupStatistics group;
   double squares = 0;
   for (const Candidate& c : candidates) {
-    if (c.from_controller != from_controller) continue;
+    if (c.from_controller != from_controller || !std::isfinite(c.score)) continue;
     ++group.size;  // Welford's running mean and sum of squares
     const double before = c.score - group.mean;
     group.mean += before / static_cast<double>(group.size);

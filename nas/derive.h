@@ -25,7 +25,7 @@ enum class Better { lower, higher };
 std::vector<Candidate> rank(std::vector<Candidate> candidates, Better better);
 
 struct GroupStatistics {
-  size_t size = 0;
+  size_t size = 0;  // of those with a finite score
   double mean = 0, deviation = 0;  // sample standard deviation; 0 for fewer than two
 };
 GroupStatistics statistics_of(std::span<const Candidate> candidates, bool from_controller);
