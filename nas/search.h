@@ -86,18 +86,20 @@ ControllerReport controller_step(Tape& tape, Task& task, Controller& controller,
     const double entropy = options.sample_entropy ? rollout.sampled_entropy[s] : rollout.entropy[s];
     with_bonus.push_back(rewards[s] + options.entropy_weight * entropy);
   }
-  const std::vector<double> advantages = baseline.advantages(with_bonus);
+  RewardBaseline after = baseline;  // kept only where the update is
+  const std::vector<double> advantages = after.advantages(with_bonus);
   tape.clear();
   const Var loss = reinforce_loss(tape, controller, architectures, advantages);
   tape.backward(loss);
   const StepReport step = report_of(adam.step(tape.parameters(), options.lr, loss.value()));
+  if (step.finite) baseline = after;
   tape.clear();
   const auto mean = [&](const std::vector<double>& v) {
     return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
   };
   const size_t best =
       static_cast<size_t>(std::max_element(rewards.begin(), rewards.end()) - rewards.begin());
-  return {mean(rewards),  mean(rollout.entropy), *baseline.value(),
+  return {mean(rewards),  mean(rollout.entropy), *after.value(),
           step.grad_norm, step.finite,           architectures[best], options.samples};
 }
 

@@ -23,7 +23,7 @@ void show(const RnnSpace& space, const Architecture& arch, const Settings& setti
   if (!settings.has("to")) return;
   const std::string& folder = settings.text("to");
   make_directory(folder);
-  const Drawing drawing = draw_cell(space, arch);
+  const Drawing drawing = draw_cell(space, arch, settings.flag("with-space"));
   write_file_atomic(folder + "/cell.svg", to_svg(drawing));
   write_file_atomic(folder + "/cell.dot", to_dot(drawing));
 }

@@ -39,7 +39,8 @@ int64_t shared_parameters(const RnnSpace& space, const RnnChildOptions& options)
   const int64_t h = options.hidden, width = options.cell == CellKind::highway ? 2 * h : h;
   const int64_t edges = int64_t{space.nodes()} * (space.nodes() + 1) / 2;
   const int64_t kinds = options.share == Share::edge_op ? kActivations : 1;
-  return options.vocabulary * h + 2 * h * width + edges * kinds * h * width;
+  const int64_t inputs = space.searched_first() ? kinds : 1;  // node 0's, as RnnChild makes them
+  return options.vocabulary * h + inputs * 2 * h * width + edges * kinds * h * width;
 }
 
 std::string cell_json(const RnnSpace& space, const Architecture& arch) {
@@ -125,8 +126,8 @@ Drawing draw_cell(const RnnSpace& space, const Architecture& arch, bool with_spa
   drawing.subtitle = space.to_string(arch);
   drawing.nodes.push_back({"x", "x_t", NodeKind::input, "", ""});
   drawing.nodes.push_back({"h", "h_{t-1}", NodeKind::input, "", ""});
-  drawing.nodes.push_back(
-      {id(0), "tanh", loose(0) ? NodeKind::loose : NodeKind::node, "0", "tanh"});
+  const std::string first(name_of(cell.first));
+  drawing.nodes.push_back({id(0), first, loose(0) ? NodeKind::loose : NodeKind::node, "0", first});
   drawing.edges.push_back({"x", id(0), "", false});
   drawing.edges.push_back({"h", id(0), "", false});
   for (int node = 1; node <= space.nodes(); ++node) {

@@ -7,6 +7,7 @@
 #include "apps/ptb/weights.h"
 #include "apps/run/console.h"
 #include "apps/run/json_text.h"
+#include "nn/safetensors.h"
 #include "ops/sample.h"
 
 namespace enas {
@@ -64,7 +65,12 @@ std::string generate_text(const Model& model, const Vocabulary& vocabulary,
                           const GenerateOptions& options) {
   std::vector<int32_t> ids;
   std::istringstream words(options.prompt);
-  for (std::string word; words >> word;) ids.push_back(vocabulary.id(word));
+  for (std::string word; words >> word;) {
+    check(vocabulary.find(word) || vocabulary.unk >= 0, ErrorKind::usage, "--prompt",
+          quote_name(word), " is not among the ", vocabulary.size(),
+          " words of the model, which has no <unk>");
+    ids.push_back(vocabulary.id(word));
+  }
   const size_t given = ids.size();
   const RnnCell cell = model.child->space().decode(model.arch);
   const Random random{options.seed, Stream::generate, 0};

@@ -263,6 +263,10 @@ void add_derive_options(Registry& registry) {
       .group = "files",
       .scope = OptionScope::invocation};
   add(to, {"arch", "export"});
+  OptionSpec with_space = flag("with-space", "draw the edges that were not taken too, in grey",
+                               "the paper's Figure 1", "output");
+  with_space.scope = OptionScope::invocation;
+  add(with_space, {"arch"});
 }
 
 }  // namespace

@@ -199,7 +199,7 @@ SearchStage::Next SearchStage::scoring_phase() {
       line.add("phase", "controller").add("epoch", epoch_ + 1).add("step", updates_);
       line.add("time_s", session_.total_seconds())
           .add("reward", sum / static_cast<double>(samples));
-      line.add("arch", child_.space().to_string(scored_.best(1)[0]));
+      if (scored_.size() > 0) line.add("arch", child_.space().to_string(scored_.best(1)[0]));
       session_.write(line);
       progress.milestone(detail);
     }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "apps/ptb/weights.h"
 #include "apps/run/progress.h"
 
@@ -115,8 +117,10 @@ void TrainStage::validate() {
     const WeightAverage::Scope averaged(average_, child_.parameters().all());
     ppl = task_.score(arch_).perplexity();
   }
-  const bool averaging = average_.started(), first = best_ == 0;
-  if (!averaging && (first || ppl < best_)) {
+  // A figure that is not finite is beaten by any other.
+  const bool averaging = average_.started(),
+             better = best_ == 0 || ppl < best_ || !std::isfinite(best_);
+  if (!averaging && better) {
     for (const Parameter& p : child_.parameters()) {
       Tensor& kept = best_weights_[p.name];
       if (kept.defined()) {
@@ -126,7 +130,7 @@ void TrainStage::validate() {
       }
     }
   }
-  if (first || ppl < best_) {
+  if (better) {
     best_ = ppl;
     best_epoch_ = epoch_ + 1;
   }

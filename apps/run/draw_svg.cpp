@@ -21,6 +21,7 @@ constexpr const char* kFont = "Inter, 'Segoe UI', Helvetica, Arial, sans-serif";
 constexpr const char* kInk = "#1f2937";
 constexpr const char* kMuted = "#6b7280";
 constexpr const char* kArrow = "#475569";
+constexpr const char* kTaken = "#dc2626";  // a choice, beside those that were not taken
 constexpr const char* kFaint = "#d5dae1";
 
 struct Color {
@@ -94,6 +95,7 @@ class Svg {
  public:
   explicit Svg(const Drawing& drawing)
       : drawing_(drawing), styles_(styles_of(drawing)), colors_(colors_of(styles_)) {
+    for (const DrawnEdge& edge : drawing.edges) arrow_ = edge.faint ? kTaken : arrow_;
     std::vector<LayoutSize> sizes;
     for (const DrawnNode& node : drawing.nodes) {
       widths_.push_back(box_width(node));
@@ -141,8 +143,8 @@ class Svg {
            color + "\"/></marker>";
   }
 
-  static std::string markers() {
-    return "<defs>" + marker("arrow", kArrow) + marker("faint", kFaint) + "</defs>\n";
+  std::string markers() const {
+    return "<defs>" + marker("arrow", arrow_) + marker("faint", kFaint) + "</defs>\n";
   }
 
   std::string point(const LayoutPoint& p) const {
@@ -179,7 +181,7 @@ class Svg {
       path += " C" + point(curve.points[k]) + " " + point(curve.points[k + 1]) + " " +
               point(curve.points[k + 2]);
     }
-    return "<path d=\"" + path + "\" fill=\"none\" stroke=\"" + (faint ? kFaint : kArrow) +
+    return "<path d=\"" + path + "\" fill=\"none\" stroke=\"" + (faint ? kFaint : arrow_) +
            "\" stroke-width=\"" + (faint ? "1.3" : "1.8") + "\" marker-end=\"url(#" +
            (faint ? "faint" : "arrow") + ")\"/>\n";
   }
@@ -300,6 +302,7 @@ class Svg {
   }
 
   const Drawing& drawing_;
+  const char* arrow_ = kArrow;
   std::vector<std::string> styles_;
   std::vector<Color> colors_;  // as styles_
   std::vector<double> widths_;
