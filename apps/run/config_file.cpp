@@ -10,6 +10,44 @@
 namespace enas {
 namespace {
 
+// toml++ frees nested tables by recursion. It limits nested values itself but not dotted keys.
+constexpr int kMostDots = 2000;
+
+// The end of a TOML string that begins with a quote at `at`: of one line, or of several where the
+// quote stands there three times.
+size_t string_end(std::string_view text, size_t at) {
+  const char quote = text[at];
+  const std::string triple(3, quote);
+  const bool several = text.substr(at, 3) == triple;
+  for (size_t i = at + (several ? 3 : 1); i < text.size(); ++i) {
+    if (text[i] == '\\' && quote == '"') {
+      ++i;
+    } else if (several && text.substr(i, 3) == triple) {
+      size_t end = i + 3;  // up to two quotes before the closing three belong to the string
+      while (end < std::min(i + 5, text.size()) && text[end] == quote) ++end;
+      return end;
+    } else if (!several && (text[i] == quote || text[i] == '\n')) {
+      return i + 1;
+    }
+  }
+  return text.size();
+}
+
+// Dots outside strings and comments: each level of a dotted key costs one.
+int count_dots(std::string_view text) {
+  int dots = 0;
+  for (size_t i = 0; i < text.size();) {
+    if (text[i] == '#') {
+      i = std::min(text.find('\n', i), text.size());
+    } else if (text[i] == '"' || text[i] == '\'') {
+      i = string_end(text, i);
+    } else {
+      dots += text[i++] == '.';
+    }
+  }
+  return dots;
+}
+
 std::string place(const std::string& path, const toml::source_region& region) {
   return path + ":" + std::to_string(region.begin.line) + ":" + std::to_string(region.begin.column);
 }
@@ -148,6 +186,9 @@ std::string comment(std::string text) {
 
 ConfigEntries parse_config(const Registry& registry, std::string_view command,
                            std::string_view text, const std::string& path) {
+  const int dots = count_dots(text);
+  check(dots <= kMostDots, ErrorKind::usage, path, "found ", dots, " dots; expected at most ",
+        kMostDots, " outside texts and comments, as a flat table has no dotted keys");
   toml::table table;
   try {
     table = toml::parse(text, path);
