@@ -66,7 +66,8 @@ class Incidents : public testing::Test {
 TEST_F(Incidents, StopKeepsTheStateBefore) {
   const Outcome outcome = enas_ptb(folder_, call(run_, "0.5", "stop"));
   ASSERT_EQ(outcome.code, kDiverged) << outcome.all();
-  EXPECT_NE(outcome.err.find("try a smaller learning rate or clip"), std::string::npos);
+  EXPECT_NE(outcome.err.find("the step in " + run_ + "/incidents"), std::string::npos)
+      << outcome.err;
   EXPECT_NE(text_of(run_ + "/run.json").find("\"failed\""), std::string::npos);
   const std::vector<Json> list = incidents(run_);
   ASSERT_EQ(list.size(), 1u);
@@ -130,6 +131,55 @@ TEST_F(Incidents, MoreThanOnePercentAndMoreThanTenEndTheRun) {
       ASSERT_TRUE(std::isfinite(x)) << name;
     }
   }
+}
+
+// Every policy update meets a bad reward: the policy stays as it was made, without a baseline.
+TEST_F(Incidents, BadRewardsNeverReachThePolicy) {
+  Arguments search =
+      with(with(call(run_, "1", "skip"), "--epochs", "1"), "--controller-steps", "3");
+  search = search + Arguments{"--controller-samples", "40", "--controller-lr", "0.1"};
+  const Outcome outcome = enas_ptb(folder_, search);
+  ASSERT_EQ(outcome.code, 0) << outcome.all();
+  int64_t of_policy = 0;
+  for (const Json& incident : incidents(run_)) {
+    if (incident.at("phase") != "controller") continue;
+    ++of_policy;
+    EXPECT_EQ(incident.at("step"), of_policy);
+    EXPECT_EQ(incident.at("arch"), "");
+    EXPECT_NE(incident.at("what").get<std::string>().find("a reward is "), std::string::npos);
+  }
+  ASSERT_EQ(of_policy, 3);
+  const std::string first = folder_ / "first";
+  const Arguments one = with(search, "--out", first) + Arguments{"--max-steps", "1"};
+  ASSERT_EQ(enas_ptb(folder_, one).code, 0);
+  const auto made = state(first), after = state(run_);
+  EXPECT_EQ(after.at("baseline"), "unset");
+  int compared = 0;
+  for (const auto& [name, bytes] : made) {
+    if (name.rfind("weights.controller.", 0) != 0) continue;
+    ++compared;
+    EXPECT_TRUE(after.at(name) == bytes) << name;
+  }
+  EXPECT_EQ(compared, 6);
+}
+
+TEST_F(Incidents, BadScoresOfARandomSearchAreLeftOut) {
+  Arguments search =
+      with(with(call(run_, "1", "skip"), "--epochs", "1"), "--controller-steps", "3");
+  search = search + Arguments{"--controller-samples", "4", "--strategy", "random"};
+  search = with(with(search, "--log-every", "1"), "--shared-lr", "0");
+  const Outcome outcome = enas_ptb(folder_, search);
+  ASSERT_EQ(outcome.code, 0) << outcome.all();
+  int64_t bad = 0;
+  for (const Json& incident : incidents(run_)) bad += incident.at("phase") == "scoring";
+  EXPECT_GE(bad, 1);
+  const TensorFile file = read_safetensors(run_ + "/shared.safetensors");
+  double kept = 0;
+  for (const double n : file.tensors.at("scored.counts").to_vector()) kept += n;
+  EXPECT_EQ(kept, static_cast<double>(3 * 4 - bad));
+  for (const double reward : file.tensors.at("scored.rewards").to_vector())
+    EXPECT_TRUE(std::isfinite(reward));
+  EXPECT_EQ(enas_ptb(folder_, {"derive", run_, "--samples", "4"}).code, 0);
 }
 
 // A training that diverges inside a run leaves what the search and derive had made.

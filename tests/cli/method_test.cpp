@@ -64,7 +64,7 @@ TEST_F(Method, RandomSearchHasABestOfItsOwnAndResumes) {
     EXPECT_TRUE(results(stopped) == results(run_)) << share;
     fs::remove_all(stopped);
   }
-  EXPECT_GE(stops, 2);
+  EXPECT_GE(stops, 1);
 }
 
 TEST_F(Method, BaselineTrainsTheBestUniformArchitecture) {
