@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <random>
 #include <vector>
 
 #include "tensor/check.h"
@@ -68,6 +70,31 @@ TEST(Correlate, IntervalHoldsTheEstimateAndNarrowsWithMorePairs) {
   const Interval95 again = kendall_interval(x, y, 1), other = kendall_interval(x, y, 2);
   EXPECT_EQ(again.low, few.low);
   EXPECT_TRUE(other.low != few.low || other.high != few.high);
+}
+
+// The ends are the 2.5 % and 97.5 % points of resampled taus, here with another generator.
+TEST(Correlate, IntervalHoldsNinetyFivePercentOfTheResamples) {
+  std::vector<double> x, y;
+  for (int i = 0; i < 40; ++i) {
+    x.push_back(i);
+    y.push_back(i + 15 * std::sin(7.0 * i));
+  }
+  std::mt19937 generator(5);
+  std::vector<double> taus;
+  for (int r = 0; r < 2000; ++r) {
+    std::vector<double> a, b;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const size_t pick = generator() % x.size();
+      a.push_back(x[pick]);
+      b.push_back(y[pick]);
+    }
+    taus.push_back(kendall_tau(a, b));
+  }
+  std::sort(taus.begin(), taus.end());
+  const Interval95 got = kendall_interval(x, y, 1);
+  const double width = taus[1949] - taus[50];
+  EXPECT_NEAR(got.low, taus[50], 0.1 * width);
+  EXPECT_NEAR(got.high, taus[1949], 0.1 * width);
 }
 
 }  // namespace
