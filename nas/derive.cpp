@@ -9,16 +9,26 @@
 namespace enas {
 
 std::vector<Candidate> derive_candidates(const Controller& controller, int64_t n, uint64_t seed) {
-  std::vector<Candidate> candidates;
   std::set<Architecture> seen;
-  const auto add = [&](const std::vector<Architecture>& architectures, bool from_controller) {
+  const auto distinct = [&](const std::vector<Architecture>& architectures, bool from_controller) {
+    std::vector<Candidate> group;
     for (const Architecture& arch : architectures) {
-      if (seen.insert(arch).second) candidates.push_back({arch, from_controller, 0});
+      if (seen.insert(arch).second) group.push_back({arch, from_controller, 0});
     }
+    return group;
   };
-  add(architectures_of(controller.sample(n, Random{seed, Stream::derive_sample, 0})), true);
-  add(uniform_architectures(controller.decisions(), n, Random{seed, Stream::uniform_sample, 0}),
-      false);
+  const std::vector<Candidate> groups[] = {
+      distinct(architectures_of(controller.sample(n, Random{seed, Stream::derive_sample, 0})),
+               true),
+      distinct(
+          uniform_architectures(controller.decisions(), n, Random{seed, Stream::uniform_sample, 0}),
+          false)};
+  std::vector<Candidate> candidates;
+  for (size_t i = 0; i < static_cast<size_t>(n); ++i) {
+    for (const std::vector<Candidate>& group : groups) {
+      if (i < group.size()) candidates.push_back(group[i]);
+    }
+  }
   return candidates;
 }
 

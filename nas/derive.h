@@ -16,8 +16,9 @@ struct Candidate {
   double score = 0;             // with shared weights; set by the caller
 };
 
-// Up to n distinct architectures of each group, controller's first: samples that repeat an earlier
-// one are left out, so a group may be smaller than n.
+// Up to n distinct architectures of each group, in turn, so that a derive cut short has as many of
+// either: samples that repeat an earlier one, or uniform ones that the controller drew too, are
+// left out, so a group may be smaller than n.
 std::vector<Candidate> derive_candidates(const Controller& controller, int64_t n, uint64_t seed);
 
 enum class Better { lower, higher };
@@ -25,7 +26,7 @@ enum class Better { lower, higher };
 std::vector<Candidate> rank(std::vector<Candidate> candidates, Better better);
 
 struct GroupStatistics {
-  size_t size = 0;  // of those with a finite score
+  size_t size = 0;                 // of those with a finite score
   double mean = 0, deviation = 0;  // sample standard deviation; 0 for fewer than two
 };
 GroupStatistics statistics_of(std::span<const Candidate> candidates, bool from_controller);

@@ -28,16 +28,25 @@ inline StepReport report_of(const Tensor& gate) {
   return {gate.item(kGateLoss), gate.item(kGateNorm), gate.item(kGateFinite) != 0, gate};
 }
 
-// One update of the shared weights on one batch: the mean loss of `architectures` (M of them). Task
-// needs
-//   Var train_loss(Tape&, const Architecture&, const Batch&, uint64_t draw)   draw: number of the
-//   dropout masks void finish_step(const Tensor& gate)                                      carries
-//   state over, gated std::vector<Parameter*> all_parameters()                                  for
-//   dense updates
+// What shared_step needs of a child with its data.
+template <class T, class Batch>
+concept SharedTask = requires(T task, Tape& tape, const Architecture& arch, const Batch& batch,
+                              uint64_t draw, const Tensor& gate) {
+  // The child's loss on the batch; draw: the number of the dropout masks.
+  { task.train_loss(tape, arch, batch, draw) } -> std::same_as<Var>;
+  // After the update: carries state over, unless the gate says that the step was not finite.
+  task.finish_step(gate);
+  // For dense updates: all weights, used or not.
+  { task.all_parameters() } -> std::same_as<std::vector<Parameter*>>;
+};
+
+// One update of the shared weights on one batch: the mean loss of `architectures` (M of them).
 // The same function trains one architecture from scratch (M = 1).
 template <class Task, class Batch>
-StepReport shared_step(Tape& tape, Task& task, std::span<const Architecture> architectures,
-                       const Batch& batch, uint64_t step, Sgd& sgd, double lr) {
+requires SharedTask<Task, Batch> StepReport shared_step(Tape& tape, Task& task,
+                                                        std::span<const Architecture> architectures,
+                                                        const Batch& batch, uint64_t step, Sgd& sgd,
+                                                        double lr) {
   tape.clear();
   std::vector<Var> losses;
   for (size_t m = 0; m < architectures.size(); ++m) {
@@ -99,8 +108,8 @@ ControllerReport controller_step(Tape& tape, Task& task, Controller& controller,
   };
   const size_t best =
       static_cast<size_t>(std::max_element(rewards.begin(), rewards.end()) - rewards.begin());
-  return {mean(rewards),  mean(rollout.entropy), *after.value(),
-          step.grad_norm, step.finite,           architectures[best], options.samples};
+  return {mean(rewards), mean(rollout.entropy), *after.value(), step.grad_norm,
+          step.finite,   architectures[best],   options.samples};
 }
 
 }  // namespace enas

@@ -27,10 +27,11 @@ void IncidentLog::report(const Incident& incident, const std::function<void()>& 
     return;
   }
   save();
-  fail(ErrorKind::diverged, incident.phase, "step ", incident.step, ": ", incident.what,
-       count_ > most ? "; too many skipped steps" : "",
-       "; the state before it is in the checkpoint, the step in ", folder,
-       "; try a smaller learning rate or clip");
+  fail(
+      ErrorKind::diverged, incident.phase, "step ", incident.step, ": ", incident.what,
+      count_ > most ? "; too many skipped steps" : "",
+      "; weights and optimizer are in the checkpoint as before it, the step in ", folder,
+      "; try enas_ptb resume RUN --on-nan skip, or a new run with a smaller learning rate or clip");
 }
 
 }  // namespace enas

@@ -96,9 +96,9 @@ class Pipeline {
   bool trainings(const Checkpoint* from) {
     const bool whole = command_ == "run";
     const int64_t count = session_.settings().integer(whole ? "retrain" : "seeds");
-    if (count == 1) return train(from, whole ? kTrainShare / (baseline() ? 2 : 1) : 1);
+    if (count == 1) return train(from, train_share());
     std::vector<SubRun> subs;
-    const double budget = sub_budget(count + (baseline() ? 1 : 0));
+    const double budget = sub_budget();
     if (whole) {
       for (const std::string& arch :
            top_architectures(session_.directory().architecture("top.json"), count)) {
@@ -110,8 +110,10 @@ class Pipeline {
             {fmt::format("seed-{}", seed), session_.settings().text("arch"), seed, budget});
       }
     }
+    session_.begin_stage("train", 1);
     const auto results = train_sub_runs(registry_, session_, command_, subs, corpus_);
     if (!results) return false;
+    session_.end_stage();
     const auto best =
         std::min_element(results->begin(), results->end(),
                          [](const SubResult& a, const SubResult& b) { return a.valid < b.valid; });
@@ -130,21 +132,32 @@ class Pipeline {
   bool baseline() const {
     return command_ == "run" && session_.settings().flag("baseline") && !options_.random_strategy();
   }
-  // Seconds of one of `count` trainings of equal budget; 0: no budget.
-  double sub_budget(int64_t count) const {
+  // The share of the budget of each final training: all of them, the baseline's too, have the same.
+  double train_share() const {
     const Settings& s = session_.settings();
-    const double share = command_ == "run" ? kTrainShare : 1;
-    return s.has("budget") ? s.seconds("budget") * share / static_cast<double>(count) : 0;
+    if (command_ != "run") return 1 / static_cast<double>(s.integer("seeds"));
+    return kTrainShare / static_cast<double>(s.integer("retrain") + (baseline() ? 1 : 0));
+  }
+  double sub_budget() const {  // seconds; 0: no budget
+    const Settings& s = session_.settings();
+    return s.has("budget") ? s.seconds("budget") * train_share() : 0;
   }
 
   // The best uniform architecture, trained the same way.
   bool random_baseline() {
     const RunDirectory& run = session_.directory();
-    const SubRun sub{"random", architecture_text(run.architecture("best-random.json")),
-                     options_.seed(), sub_budget(2)};
+    const std::string file = run.architecture("best-random.json");
+    if (!exists(file)) {
+      session_.console().warn(
+          "baseline: derive scored no uniform architecture, so there is none to train");
+      return true;
+    }
+    session_.begin_stage("baseline", 1);
+    const SubRun sub{"random", architecture_text(file), options_.seed(), sub_budget()};
     const std::optional<SubResult> random =
         train_sub_run(registry_, session_, command_, sub, corpus_);
     if (!random) return false;
+    session_.end_stage();
     const SubResult own = read_eval(run.path());
     session_.console().result(
         fmt::format("baseline: test perplexity {:.3f}, of the best uniform architecture {:.3f}",

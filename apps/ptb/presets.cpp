@@ -2,8 +2,10 @@
 
 namespace enas {
 
-// `best` scaled to two CPU cores: the controller's rate and number of updates too, since at 5e-5 a
-// short search would never leave the initial policy. Constants: docs/results.
+// demo and quick are made for two CPU cores and minutes; they leave `best` where a short run must:
+// one matrix an edge (a quarter of the matrices, each trained four times as often), little dropout
+// (nothing overfits in a few epochs), windows of one length, and a controller that learns a hundred
+// times faster with more updates (at 5e-5 it would never leave the initial policy).
 void add_ptb_presets(Registry& registry) {
   const std::string demo_help = "builtin:tiny-text in about a minute",
                     quick_help = "Penn Treebank on two cores within 45 minutes";
@@ -56,7 +58,7 @@ void add_ptb_presets(Registry& registry) {
     search.emplace_back("samples", samples);
     return search;
   };
-  // Literally what the paper says, where ENAS.md ("Presets", sections 1.3 and 1.4) knows it; final
+  // What the paper says, where ENAS.md ("Presets", sections 1.3 and 1.4) knows it; final
   // training as in the script published with it. Far too much for a CPU: --plan says how much.
   const PresetValues paper_search = {{"nodes", "11"},
                                      {"parity", "node0-searched"},
@@ -94,7 +96,9 @@ void add_ptb_presets(Registry& registry) {
   const PresetValues best_train = {{"average-from", "2000"}};
   PresetValues paper_run = run_values(paper_search, paper_train, "100");
   paper_run.emplace_back("batches", "1");
-  const std::string paper_help = "the paper's own description",
+  const std::string paper_help =
+                        "the paper's own description (without the rate's decay in search; a shared "
+                        "phase is a whole epoch)",
                     best_help = "the recipe with the best evidence";
   registry.add_preset("paper", paper_help, paper_run, {"run"});
   registry.add_preset("paper", paper_help, paper_search, {"search", "arch"});

@@ -16,15 +16,17 @@ namespace {
 std::string hex(uint64_t fingerprint) { return fmt::format("{:016x}", fingerprint); }
 
 // `derive RUN` writes its own checkpoints, so it must not take the place of one that is needed.
-void check_derivable(const RunDirectory& run, const std::string& path) {
+void check_derivable(const Registry& registry, const RunDirectory& run, const std::string& path) {
   check(run.record().command != "train", ErrorKind::usage, "enas_ptb derive", path,
         " is a run of train, expected one of search");
   check(exists(run.shared_weights()), ErrorKind::usage, "enas_ptb derive", run.shared_weights(),
         " does not exist: the search has not finished; try enas_ptb resume ", path);
-  if (run.record().command == "search") return;
+  if (run.record().command == "search" || run.record().status == RunStatus::finished) return;
   const std::optional<Checkpoint> at = CheckpointFolder(run.checkpoints()).load_latest();
   const std::string stage = at ? at->text("stage") : "";
-  const bool own = stage == "eval" || (stage == "derive" && DeriveStage::options_in(*at).again);
+  const bool baseline = settings_from_config(registry, "run", run.config()).flag("baseline");
+  const bool whole = stage == "eval" && (!baseline || exists(run.file("random/eval.json")));
+  const bool own = whole || (stage == "derive" && DeriveStage::options_in(*at).again);
   check(own, ErrorKind::usage, "enas_ptb derive", path,
         " is not finished; finish it first: enas_ptb resume ", path);
 }
@@ -35,7 +37,7 @@ int continue_in(const Registry& registry, const Invocation& call, const std::str
   RunDirectory run = RunDirectory::open(path);
   const std::string command = run.record().command;
   if (again) {
-    check_derivable(run, path);
+    check_derivable(registry, run, path);
   } else if (run.record().status == RunStatus::finished) {
     console.line(path + " is finished; nothing to resume");
     return 0;
@@ -184,13 +186,13 @@ int start_run(const Registry& registry, const Invocation& call,
 }
 
 int run_in(const Registry& registry, const std::string& path, const Settings& settings,
-           const RunRecord& record, const Corpus& corpus) {
+           const RunRecord& record, const Corpus& corpus, bool go_on) {
   Console console(console_options(settings));
-  const bool there = is_run_directory(path);
-  RunDirectory run = there ? RunDirectory::open(path)
-                           : RunDirectory::create(path, record, resolved_toml(settings), false);
-  if (there) run.count_resume();
-  const Settings own = there ? settings_of(registry, run, settings) : settings;
+  RunDirectory run =
+      go_on ? RunDirectory::open(path)
+            : RunDirectory::create(path, record, resolved_toml(settings), is_run_directory(path));
+  if (go_on) run.count_resume();
+  const Settings own = go_on ? settings_of(registry, run, settings) : settings;
   Session session(own, std::move(run), console);
   return execute_run(registry, session, "train", corpus);
 }

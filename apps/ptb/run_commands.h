@@ -20,10 +20,10 @@ int derive_run(const Registry& registry, const Invocation& call);
 // correlate RUN: shared-weight scores against stand-alone ones of a fixed sample; writes
 // RUN/correlate.json.
 int correlate_run(const Registry& registry, const Invocation& call);
-// A run of `train` at path with these settings, made or continued; for trainings inside another
-// run. The exit code.
+// A run of `train` at path with these settings, continued (`go_on`) or made anew; for trainings
+// inside another run. The exit code.
 int run_in(const Registry& registry, const std::string& path, const Settings& settings,
-           const RunRecord& record, const Corpus& corpus);
+           const RunRecord& record, const Corpus& corpus, bool go_on);
 
 // The run's own settings, with what this call says about execution (threads, budget, checkpoints).
 Settings settings_of(const Registry& registry, const RunDirectory& run, const Settings& call);

@@ -153,17 +153,17 @@ SearchStage::Next SearchStage::controller_phase() {
     } catch (const Error& error) {  // a reward or a logit; baseline and policy are as before
       if (error.kind() != ErrorKind::diverged || report.samples > 0) throw;
       incident("controller", updates_ + 1, error.what(), "");
-      ++updates_;
-      continue;
     }
     ++updates_;
     session_.count_step();
+    const bool made = report.samples > 0;
     const std::string detail =
-        fmt::format("reward {:.2f}  entropy {:.3f} in {:.2f}..{:.2f} nats", report.reward,
-                    report.entropy, bounds_.lowest, bounds_.highest);
+        made ? fmt::format("reward {:.2f}  entropy {:.3f} in {:.2f}..{:.2f} nats", report.reward,
+                           report.entropy, bounds_.lowest, bounds_.highest)
+             : "skipped";
     progress.advance(1, detail);
     if ((update_ + 1) % options_.log_every() == 0 || update_ + 1 == count) {
-      controller_line(report);
+      if (made) controller_line(report);
       progress.milestone(detail);
     }
   }

@@ -66,22 +66,26 @@ std::optional<SubResult> train_sub_run(const Registry& registry, Session& parent
                                        const std::string& command, const SubRun& sub,
                                        const Corpus& corpus) {
   const std::string path = parent.directory().file(sub.folder);
-  const bool there = is_run_directory(path);
-  if (!there || read_run_record(path).status != RunStatus::finished) {
-    Settings settings = train_settings(registry, parent.settings(), command);
-    const auto set = [&](const char* name, const std::string& value) {
-      settings.set(name, value, Origin::option, "its run", "enas_ptb: --" + std::string(name));
-    };
-    set("arch", sub.arch);
-    set("seed", std::to_string(sub.seed));
-    if (sub.budget > 0)
-      set("budget", fmt::format("{}s", std::max<int64_t>(1, std::llround(sub.budget))));
+  Settings settings = train_settings(registry, parent.settings(), command);
+  const auto set = [&](const char* name, const std::string& value) {
+    settings.set(name, value, Origin::option, "its run", "enas_ptb: --" + std::string(name));
+  };
+  set("arch", sub.arch);
+  set("seed", std::to_string(sub.seed));
+  if (sub.budget > 0)
+    set("budget", fmt::format("{}s", std::max<int64_t>(1, std::llround(sub.budget))));
+  // A folder that was made with other options (another correlate) is made anew.
+  const bool same =
+      is_run_directory(path) &&
+      differing_options(settings, settings_from_config(registry, "train", path + "/config.toml"))
+          .empty();
+  if (!same || read_run_record(path).status != RunStatus::finished) {
     parent.console().line(sub.folder + ": training " + sub.arch);
     RunRecord record = parent.directory().record();
     record.command = "train";
     record.seed = sub.seed;
     record.timings.clear();
-    if (run_in(registry, path, settings, record, corpus) != 0) return {};
+    if (run_in(registry, path, settings, record, corpus, same) != 0) return {};
   }
   SubResult result = read_eval(path);
   result.folder = sub.folder;

@@ -134,6 +134,7 @@ void TrainStage::validate() {
     best_ = ppl;
     best_epoch_ = epoch_ + 1;
   }
+  last_ = ppl;
   average_.observe(ppl);
   validated_ = true;
   Metrics::Line line;
@@ -163,6 +164,7 @@ void TrainStage::save(bool must) {
   c.set_integer("steps", steps_);
   c.set_integer("validated", validated_);
   c.set_real("best", best_);
+  c.set_real("last", last_);
   c.set_integer("best_epoch", best_epoch_);
   c.set_integer("incidents", incidents_.count());
   meter_.save(c);
@@ -183,6 +185,7 @@ void TrainStage::load(const Checkpoint& c) {
   steps_ = c.integer("steps");
   validated_ = c.integer("validated") != 0;
   best_ = c.real("best");
+  last_ = c.real("last");
   best_epoch_ = c.integer("best_epoch");
   incidents_.set_count(c.integer("incidents"));
   meter_.load(c);
@@ -204,7 +207,8 @@ void TrainStage::finish() {
       fmt::format("train: {} after {} steps, {}; wrote {} ({}, validation perplexity {:.2f})",
                   ended_by_.empty() ? "done" : ended_by_, steps_,
                   format_seconds(session_.stage_seconds()), session_.directory().model_weights(),
-                  average_.started() ? "averaged weights" : "weights best on validation", best_));
+                  average_.started() ? "averaged weights" : "weights best on validation",
+                  average_.started() ? last_ : best_));
   session_.end_stage();
 }
 

@@ -44,6 +44,7 @@ class TrainStage {
   int64_t epoch_ = 0, window_ = 0, steps_ = 0;
   bool validated_ = false;  // this epoch's validation is done
   double best_ = 0;         // validation perplexity; 0: none yet
+  double last_ = 0;         // the newest one
   int64_t best_epoch_ = 0;
   std::map<std::string, Tensor> best_weights_;
   std::string ended_by_;  // what cut training short, in words

@@ -103,14 +103,15 @@ void add_machine_options(Registry& registry) {
        .source = kInterface,
        .group = "length",
        .scope = OptionScope::execution});
-  add(registry, kStarting,
+  add(registry, kStepping,
       {.name = "on-nan",
        .kind = OptionKind::choice,
        .default_value = "stop",
        .choices = {"stop", "skip"},
        .help = "at a NaN or an infinity: end the run, or skip the step (at most 1 % of them)",
        .source = kInterface,
-       .group = "general"});
+       .group = "general",
+       .scope = OptionScope::execution});
 }
 
 void add_output_options(Registry& registry) {

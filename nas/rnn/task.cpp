@@ -79,8 +79,14 @@ double RnnTask::reward(const Architecture& arch, uint64_t sample) {
                                     ~uint64_t{0} - sample, child_.dtype());
   const RnnChild::Pass pass =
       child_.run(scoring_, arch, valid_.window(span.start, span.length), reward_state_, masks);
-  reward_state_ = pass.state;
-  return options_.reward_scale / std::exp(pass.cross_entropy.value().item());
+  const double reward = options_.reward_scale / std::exp(pass.cross_entropy.value().item());
+  // As finish_step: what is not finite is never carried on.
+  if (std::isfinite(reward)) {
+    reward_state_ = pass.state;
+  } else {
+    reward_state_.fill(0);
+  }
+  return reward;
 }
 
 TextScore RnnTask::score(const Architecture& arch, int64_t windows) {

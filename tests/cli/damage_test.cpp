@@ -159,7 +159,7 @@ TEST_F(Damage, DivergenceIsExit6AndKeepsTheCheckpoint) {
       enas_ptb(folder_, small("search", data_, run_) +
                             Arguments{"--shared-lr", "1000", "--shared-clip", "0", "--shared-init",
                                       "1", "--slowness", "1000"});
-  expect(outcome, 6, "the state before it is in the checkpoint");
+  expect(outcome, 6, "weights and optimizer are in the checkpoint as before it");
   EXPECT_TRUE(fs::exists(run_ + "/ckpt/a.safetensors"));
   EXPECT_FALSE(fs::exists(run_ + "/shared.safetensors"));
   EXPECT_NE(text_of(run_ + "/run.json").find("\"failed\""), std::string::npos);
