@@ -38,6 +38,25 @@ TEST(Tape, TheSameVarTwice) {
   EXPECT_EQ(tape.gradient(y).to_vector(), (Numbers{2, 2}));
 }
 
+// An op may ask for both gradients first and write them in either order.
+TEST(Tape, TheSameVarTwiceWrittenInAnyOrder) {
+  for (const size_t first : {0u, 1u}) {
+    Tape tape;
+    const Var x = tape.variable(f64({3, 5}));
+    const Var y = record("pair", {x, x}, x.value().clone(), [first](const Tensor& dy, Grads& dx) {
+      const Into into[] = {dx[0].into(), dx[1].into()};
+      for (const size_t k : {first, 1 - first}) {
+        double* out = dx[k].tensor().data<double>();
+        const double slope = k == 0 ? 10 : 1;
+        for (int64_t i = 0; i < dy.numel(); ++i)
+          out[i] = (into[k] == Into::add ? out[i] : 0) + slope * dy.data<double>()[i];
+      }
+    });
+    tape.backward(total(y));
+    EXPECT_EQ(tape.gradient(x).to_vector(), (Numbers{11, 11})) << first;
+  }
+}
+
 // add() hands dy on without a copy; what is added to one of the sharers must not reach the others.
 TEST(Tape, AcceptedGradientsDoNotAlias) {
   Tape tape;

@@ -196,6 +196,21 @@ TEST(ControllerRollout, DistanceBiasIsThePublishedPrior) {
     ASSERT_NEAR(std::exp(out.log_prob[s]), published[out.actions[s]], 6e-4);
 }
 
+// Four equally likely operations: the action is floor(4 u) of the draw of its own that each
+// decision of each sample has.
+TEST(ControllerRollout, EveryDecisionOfEverySampleHasItsOwnDraw) {
+  ControllerWeights w = draw_weights(2, 4);
+  w.embedding.fill(0);
+  DecisionList list;
+  list.steps = {{Kind::op, 4}, {Kind::op, 4, From::embedding}, {Kind::op, 4, From::embedding}};
+  const Random random{2, Stream::test, 0};
+  constexpr int64_t kSamples = 20, kFirst = 5;
+  const Rollout out = controller_rollout(w, list, kSamples, random, kFirst);
+  for (size_t k = 0; k < 3 * kSamples; ++k) {
+    ASSERT_EQ(out.actions[k], static_cast<int32_t>(4 * random.uniform53(3 * kFirst + k))) << k;
+  }
+}
+
 TEST(ControllerRollout, RefusesWhatDoesNotFit) {
   const ControllerWeights weights = draw_weights(4, 3);
   const auto refuses = [&](std::vector<Decision> steps, int32_t zero_anchors) {

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <regex>
 #include <set>
 
@@ -17,11 +18,12 @@
 namespace enas::test {
 namespace {
 
-int draws_of(const OpCase& c) {
+int64_t largest_input(const OpCase& c) {
   int64_t elements = 0;
   for (const InputSpec& spec : c.inputs) elements = std::max(elements, spec.shape.numel());
-  return c.draws > 0 ? c.draws : elements <= 2000 ? 20 : 2;
+  return elements;
 }
+int draws_of(const OpCase& c) { return c.draws > 0 ? c.draws : largest_input(c) <= 2000 ? 20 : 2; }
 
 double largest(const Tensor& t) {
   double most = 0;
@@ -106,6 +108,46 @@ void f32_use(const OpCase& c) {
   }
 }
 
+// Use 4: the inputs have gradients already, from a use recorded after the op: its backward adds to
+// them, in f64 and on every instruction set in f32.
+void adds_use(const OpCase& c) {
+  const auto beside = [&c](bool detached) {
+    OpCase with = c;
+    with.op = [&c, detached](Tape& tape, const std::vector<Var>& x) {
+      std::vector<Var> all = c.op(tape, x);
+      if (detached) {
+        for (Var& y : all) y = Var(y.value());
+      }
+      std::copy_if(x.begin(), x.end(), std::back_inserter(all),
+                   [](const Var& v) { return v.has_grad(); });
+      return all;
+    };
+    return with;
+  };
+  const std::vector<Tensor> narrow = as_dtype(draw_inputs(c, 0), DType::f32);
+  const std::vector<Tensor> wide = as_dtype(narrow, DType::f64);
+  const std::vector<Tensor> alone = run_case(c, wide).gradients;
+  const std::vector<Tensor> other = run_case(beside(true), wide).gradients;
+  const auto expect_sums = [&](const std::vector<Tensor>& got, double relative,
+                               const std::string& path) {
+    ASSERT_EQ(got.size(), alone.size());
+    for (size_t k = 0; k < got.size(); ++k) {
+      Values want = alone[k].to_vector(), rest = other[k].to_vector();
+      for (size_t i = 0; i < want.size(); ++i) want[i] += rest[i];
+      expect_near(got[k], want, relative, path + " gradient " + std::to_string(k));
+    }
+  };
+  expect_sums(run_case(beside(false), wide).gradients, 1e-12, "f64");
+  const Isa before = isa();
+  for (const Isa path : available_isas()) {
+    set_isa(path);
+    const Outcome got = run_case(beside(false), narrow);
+    set_isa(before);
+    expect_sums(got.gradients, 4.0 * static_cast<double>(c.sum_length + 8) * 0x1p-24,
+                std::string(name_of(path)));
+  }
+}
+
 bool same_bits(const Tensor& a, const Tensor& b) {
   return a.dtype() == b.dtype() && a.shape() == b.shape() &&
          std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
@@ -183,6 +225,9 @@ void register_op_case_tests() {
       register_use("Value", family, c, value_use);
       if (c.gradient) register_use("Gradient", family, c, gradient_use);
       register_use("F32EveryIsa", family, c, f32_use);
+      if (c.gradient && largest_input(c) <= 1 << 20) {  // larger ones take seconds
+        register_use("AddsToGradients", family, c, adds_use);
+      }
       register_use("SameBitsAnyThreads", family, c, threads_use);
     }
   }
