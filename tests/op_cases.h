@@ -1,7 +1,8 @@
-// One table of op cases, used six ways (docs/adding_an_op.md): value against a naive double
+// One table of op cases, used seven ways (docs/adding_an_op.md): value against a naive double
 // reference; gradient of the f64 path against central differences; f32 forward and gradients on
-// every instruction set against the f64 path; CPU against CUDA; the same bits for every thread
-// count; timing in op_bench. A case lives in tests/ops/<family>_test.cpp:
+// every instruction set against the f64 path; backward on top of gradients that are there already;
+// CPU against CUDA; the same bits for every thread count; timing in op_bench. A case lives in
+// tests/ops/<family>_test.cpp:
 //
 //   OP_CASES(softmax, {.label = "4x10", .inputs = {in({4, 10})}, .op = unary(softmax), .reference =
 //   softmax_reference},

@@ -153,7 +153,7 @@ bool same_bits(const Tensor& a, const Tensor& b) {
          std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
 }
 
-// Use 5: the same bits for every number of threads, with poisoned memory.
+// Use 6: the same bits for every number of threads, with poisoned memory.
 void threads_use(const OpCase& c) {
   const std::vector<Tensor> inputs = as_dtype(draw_inputs(c, 1), DType::f32);
   const int before = thread_count();
