@@ -1,7 +1,7 @@
-// Batches of text (ENAS.md 1.1, 1.3): the split cut into contiguous streams, windows along them
-// with the state carried between. Stream b covers tokens [b*n, (b+1)*n), n = floor(tokens / batch),
-// the tail is dropped; the input before token i is token i-1, and <eos> before the first token, so
-// at batch 1 every token is predicted once.
+// Batches of text (docs/method.md 1.1, 1.3): the split cut into contiguous streams, windows along
+// them with the state carried between. Stream b covers tokens [b*n, (b+1)*n), n = floor(tokens /
+// batch), the tail is dropped; the input before token i is token i-1, and <eos> before the first
+// token, so at batch 1 every token is predicted once.
 #pragma once
 #include <cstdint>
 #include <span>

@@ -1,7 +1,7 @@
 // Text corpora: train, valid and test as word ids. One <eos> a line, the last one included; words
 // are separated by ASCII white space; the vocabulary is train's words with <eos>, in byte order
-// (ENAS.md 1.1, Penn Treebank: 10,000). Words of valid and test that train lacks become <unk>,
-// which is inserted if train has none.
+// (docs/method.md 1.1, Penn Treebank: 10,000). Words of valid and test that train lacks become
+// <unk>, which is inserted if train has none.
 #pragma once
 #include <cstdint>
 #include <optional>

@@ -17,7 +17,7 @@ struct Architecture {
   auto operator<=>(const Architecture&) const = default;
 };
 
-// How the policy bounds and biases its logits (ENAS.md section 1.3, column [L]).
+// How the policy bounds and biases its logits (docs/method.md section 1.3, column [L]).
 struct PolicyShape {
   double temperature = 5;
   double tanh_constant = 2.25;     // 0: not bounded

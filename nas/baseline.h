@@ -1,6 +1,6 @@
 // Random search at equal budget: the same shared steps on uniformly sampled architectures, and the
 // controller phase's evaluations spent on scoring uniform candidates, of which the best join
-// derive's sample. Source: ENAS.md "What we implement" (random at equal budget).
+// derive's sample. Source: docs/method.md "What we implement" (random at equal budget).
 #pragma once
 #include <map>
 #include <string>

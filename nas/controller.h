@@ -1,6 +1,6 @@
 // The controller: an LSTM that decides an architecture one choice at a time, attending over anchors
 // of earlier steps. Two forms of one policy read the same decision list: sample() (no tape, many
-// architectures at once) and log_prob() on the tape. Source: ENAS.md section 1.3.
+// architectures at once) and log_prob() on the tape. Source: docs/method.md section 1.3.
 #pragma once
 #include <cstdint>
 

@@ -1,5 +1,5 @@
 // Rank correlation of two scores of the same architectures: with shared weights and stand-alone.
-// Source: ENAS.md section 6, item 3 of what our tools report.
+// Source: docs/method.md section 6, item 3 of what our tools report.
 #pragma once
 #include <cstdint>
 #include <span>

@@ -1,7 +1,7 @@
 // REINFORCE with an exponential-moving-average baseline. For samples s of one update
 //   loss = mean_s( -log p(arch_s) * (R_s + w H_s - b_s) ),
 // H the exact policy entropy without a gradient through it, b the baseline before this sample's
-// reward is folded in. Source: ENAS.md "What we implement" (reward baseline, entropy in the
+// reward is folded in. Source: docs/method.md "What we implement" (reward baseline, entropy in the
 // reward), sections 1.3 and 4.
 #pragma once
 #include <optional>

@@ -1,5 +1,5 @@
-// The steps of both phases of a search, on the sampled children alone (ENAS.md section 4). Generic
-// over the task: a child with its data. Applications, benchmarks and tests call these same
+// The steps of both phases of a search, on the sampled children alone (docs/method.md section 4).
+// Generic over the task: a child with its data. Applications, benchmarks and tests call these same
 // functions.
 //   shared step      omega <- omega - lr * d/domega mean_m loss(child_m), theta fixed
 //   controller step  theta <- Adam(d/dtheta mean_s -log p(arch_s) (R_s + w H_s - b)), omega fixed

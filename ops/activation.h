@@ -1,5 +1,5 @@
-// The activations of recurrent cells, with our ids (ENAS.md section 1.2; the official code swaps 2
-// and 3).
+// The activations of recurrent cells, with our ids (docs/method.md section 1.2; the official code
+// swaps 2 and 3).
 #pragma once
 #include <cstdint>
 #include <string_view>

@@ -1,5 +1,5 @@
 // Dropout with inverted scaling. The mask is drawn apart from its use, so that one mask can serve
-// every node and time step of a window (ENAS.md section 1.2).
+// every node and time step of a window (docs/method.md section 1.2).
 //   mask_i = u_i >= rate ? 1 / (1 - rate) : 0          y = x * mask, dx = dy * mask
 #pragma once
 #include "autograd/tape.h"

@@ -1,6 +1,6 @@
 // Rows of a table, each optionally scaled by its row's own factor (word dropout: 0 or 1 / keep).
 //   y_i = r[index_i] table[index_i]          dtable[v] = sum over i with index_i = v of r[v] dy_i
-// Source of word dropout: ENAS.md section 1.3.
+// Source of word dropout: docs/method.md section 1.3.
 #pragma once
 #include "autograd/tape.h"
 

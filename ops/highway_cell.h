@@ -2,7 +2,7 @@
 // carry s.
 //   [h | t] = input w      y = s + sigmoid(t) * (f(h) - s)
 // input is s * mask at an inner node and [x * mask_x, s * mask_s] at node 0. relu'(0) is 0.
-// Source: ENAS.md section 1.2.
+// Source: docs/method.md section 1.2.
 #pragma once
 #include "autograd/tape.h"
 #include "ops/activation.h"

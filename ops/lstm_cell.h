@@ -1,6 +1,6 @@
 // One step of an LSTM without biases, two outputs. Gates i f o g, in this order, from [x, h] w:
 //   c' = sigmoid(i) tanh(g) + sigmoid(f) c          h' = sigmoid(o) tanh(c')
-// Source: ENAS.md section 1.3 (the controller's LSTM).
+// Source: docs/method.md section 1.3 (the controller's LSTM).
 #pragma once
 #include "autograd/tape.h"
 

@@ -1,4 +1,4 @@
-// The commands of enas_ptb (INTERFACE.md). A command returns the program's exit code or throws
+// The commands of enas_ptb (docs/interface.md). A command returns the program's exit code or throws
 // Error.
 #pragma once
 

@@ -1,4 +1,4 @@
-// correlate RUN: how well shared-weight scores order architectures (ENAS.md section 6).
+// correlate RUN: how well shared-weight scores order architectures (docs/method.md section 6).
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,6 +1,5 @@
 #include "apps/ptb/options.h"
 
-#include <algorithm>
 #include <functional>
 
 namespace enas {
@@ -89,20 +88,21 @@ void add_child_options(const Add& add, const ChildDefaults& d) {
            d.group));
   add(real("weight-decay", d.decay, 0, 1, "gradient of decay, times the weight", d.source,
            d.group));
-  add(flag("variable-bptt", "draw each window's length (ENAS.md 1.3)", d.source, d.group));
+  add(flag("variable-bptt", "draw each window's length (docs/method.md 1.3)", d.source, d.group));
 }
 
 void add_method_options(Registry& registry) {
   const Commands sized = {"run", "search", "arch"};
   OptionSpec nodes = integer("nodes", "9", 1, RnnSpace::kMostNodes, "computed nodes after node 0",
-                             "ENAS.md 1.3", "method");
+                             "docs/method.md 1.3", "method");
   nodes.commands = sized;
   registry.add(nodes);
   OptionSpec share =
       choice("share", "edge-op", {"edge-op", "edge"},
-             "one matrix an (edge, activation), or one an edge", "ENAS.md 1.2", "method");
-  OptionSpec cell = choice("cell", "highway", {"highway", "plain"},
-                           "gated nodes, or the paper's plain ones", "ENAS.md 1.2", "method");
+             "one matrix an (edge, activation), or one an edge", "docs/method.md 1.2", "method");
+  OptionSpec cell =
+      choice("cell", "highway", {"highway", "plain"}, "gated nodes, or the paper's plain ones",
+             "docs/method.md 1.2", "method");
   for (OptionSpec* spec : {&share, &cell}) {
     spec->commands = {"run", "search", "train", "arch"};
     registry.add(*spec);
@@ -112,7 +112,7 @@ void add_method_options(Registry& registry) {
                   .kind = K::choice_list,
                   .choices = std::move(choices),
                   .help = "deviations of the published programs, brought back one by one",
-                  .source = "ENAS.md 9",
+                  .source = "docs/method.md 9",
                   .group = "method",
                   .commands = std::move(commands)});
   };
@@ -121,9 +121,9 @@ void add_method_options(Registry& registry) {
   parity({"train"}, {"mean-all"});
   parity({"arch"}, {"node0-searched"});
   OptionSpec hidden = integer("hidden", "200", 1, 8192, "size of state and embedding, for cost",
-                              "ENAS.md 1.3", "method", "units");
+                              "docs/method.md 1.3", "method", "units");
   OptionSpec vocabulary = integer("vocabulary", "10000", 1, 1 << 24, "words, for cost",
-                                  "ENAS.md 1.1", "method", "words");
+                                  "docs/method.md 1.1", "method", "words");
   for (OptionSpec* spec : {&hidden, &vocabulary}) {
     spec->commands = {"arch"};
     registry.add(*spec);
@@ -132,7 +132,7 @@ void add_method_options(Registry& registry) {
 
 void add_search_options(Registry& registry) {
   const Add add = [&](OptionSpec spec) { add_search(registry, std::move(spec)); };
-  const std::string shared = "shared weights", policy = "controller", source = "ENAS.md 1.3";
+  const std::string shared = "shared weights", policy = "controller", source = "docs/method.md 1.3";
   add_child_options(add, {shared, "200", "128", "35", "0.1", "0.2", "0.75", "0.25", "0.75", "1",
                           "0", "1.6e-6", source});
   add(integer("epochs", "600", 1, 100000,
@@ -143,12 +143,12 @@ void add_search_options(Registry& registry) {
   add(real("shared-lr", "20", 0, 1e3, "SGD rate, times window length / bptt", source, shared));
   add(real("shared-clip", "0.1", 0, 1e6, "bound of the gradient norm; 0: off", source, shared));
   add(real("shared-init", "0.04", 0, 1, "weights start uniform in +-this", source, shared));
-  add(integer("shared-samples", "1", 1, 64, "architectures a shared step (M)", "ENAS.md 4",
+  add(integer("shared-samples", "1", 1, 64, "architectures a shared step (M)", "docs/method.md 4",
               shared));
-  add(flag("dense", "decay and move all shared weights each step", "ENAS.md 4", shared));
+  add(flag("dense", "decay and move all shared weights each step", "docs/method.md 4", shared));
   add(choice("strategy", "enas", {"enas", "random"},
-             "the controller, or uniform sampling at the same budget", "ENAS.md, first table",
-             "method"));
+             "the controller, or uniform sampling at the same budget",
+             "docs/method.md, first table", "method"));
   add(integer("controller-hidden", "64", 1, 1024, "LSTM size", source, policy, "units"));
   add(real("controller-init", "0.01", 0, 1, "weights start uniform in +-this", source, policy));
   add(real("controller-lr", "5e-5", 0, 10, "Adam rate", source, policy));
@@ -170,7 +170,7 @@ void add_search_options(Registry& registry) {
 
 void add_train_options(Registry& registry) {
   const Add add = [&](OptionSpec spec) { add_train(registry, std::move(spec)); };
-  const std::string group = "final training", source = "ENAS.md 1.4";
+  const std::string group = "final training", source = "docs/method.md 1.4";
   add_child_options(add, {group, "850", "64", "35", "0.15", "0.2", "0.75", "0.25", "0.75", "0", "0",
                           "1.6e-6", source});
   add(integer("epochs", "483", 1, 100000, "training epochs", source, group, "epochs"));
@@ -196,7 +196,7 @@ void add_derive_options(Registry& registry) {
     spec.commands = std::move(commands);
     registry.add(std::move(spec));
   };
-  const std::string source = "ENAS.md 4";
+  const std::string source = "docs/method.md 4";
   add(integer("samples", "100", 1, 100000, "controller samples, and as many uniform ones", source,
               "derive"),
       {"run", "derive"});
@@ -206,60 +206,71 @@ void add_derive_options(Registry& registry) {
   add(integer("batches", "0", 0, 1000000, "score on the first so many validation windows; 0: all",
               source, "derive", "windows"),
       {"run", "derive"});
+}
+
+// Options of the commands that take a run, a weight file or an architecture.
+void add_other_options(Registry& registry) {
+  const auto add = [&](OptionSpec spec, Commands commands) {
+    spec.commands = std::move(commands);
+    registry.add(std::move(spec));
+  };
   add({.name = "arch",
        .unit = "FILE|TEXT|published",
        .help = "the architecture",
-       .source = "INTERFACE.md",
+       .source = "docs/interface.md",
        .group = "method"},
       {"train", "arch", "export"});
   add({.name = "weights",
        .unit = "FILE|RUN",
        .help = "model.safetensors or a run directory",
-       .source = "INTERFACE.md",
+       .source = "docs/interface.md",
        .group = "files"},
       {"eval", "export"});
-  add(choice("split", "test", {"valid", "test"}, "which text", "INTERFACE.md", "data"), {"eval"});
+  add(choice("split", "test", {"valid", "test"}, "which text", "docs/interface.md", "data"),
+      {"eval"});
   add(flag("baseline", "train the best uniform architecture too, into RUN/random",
-           "ENAS.md, first table", "length"),
+           "docs/method.md, first table", "length"),
       {"run"});
   add(integer("retrain", "1", 1, 100,
               "train the first so many ranks into RUN/retrain-R and pick on validation",
-              "ENAS.md, first table", "length", "architectures"),
+              "docs/method.md, first table", "length", "architectures"),
       {"run"});
   add(integer("seeds", "1", 1, 1000,
               "trainings with seeds from --seed on, into RUN/seed-S; the best is linked",
-              "ENAS.md 6", "length", "trainings"),
+              "docs/method.md 6", "length", "trainings"),
       {"train"});
-  add(integer("samples", "20", 2, 10000, "uniform architectures", "ENAS.md 6", "correlate"),
+  add(integer("samples", "20", 2, 10000, "uniform architectures", "docs/method.md 6", "correlate"),
       {"correlate"});
-  add(integer("epochs", "3", 1, 100000, "training epochs of each", "ENAS.md 6", "correlate",
+  add(integer("epochs", "3", 1, 100000, "training epochs of each", "docs/method.md 6", "correlate",
               "epochs"),
       {"correlate"});
   OptionSpec plan = flag("plan", "print shapes, weights, memory, FLOPs and time, and stop",
-                         "INTERFACE.md", "general");
+                         "docs/interface.md", "general");
   plan.scope = OptionScope::invocation;
   add(plan, {"run", "search", "train"});
   add({.name = "prompt",
        .unit = "TEXT",
        .help = "words to begin with",
-       .source = "INTERFACE.md",
+       .source = "docs/interface.md",
        .group = "output"},
       {"generate"});
-  add(integer("tokens", "50", 1, 1000000, "words to draw", "INTERFACE.md", "output", "words"),
+  add(integer("tokens", "50", 1, 1000000, "words to draw", "docs/interface.md", "output", "words"),
       {"generate"});
-  add(real("temperature", "1", 1e-3, 1e3, "logits are divided by it", "INTERFACE.md", "output"),
+  add(real("temperature", "1", 1e-3, 1e3, "logits are divided by it", "docs/interface.md",
+           "output"),
       {"generate"});
   add(choice("format", "", {"safetensors", "json", "dot", "svg"}, "form of the file",
-             "INTERFACE.md", "files"),
+             "docs/interface.md", "files"),
       {"export"});
-  OptionSpec json = flag("json", "print one JSON object, nothing else", "INTERFACE.md", "output");
+  OptionSpec json =
+      flag("json", "print one JSON object, nothing else", "docs/interface.md", "output");
   json.scope = OptionScope::invocation;
   add(json, {"eval", "arch"});
   OptionSpec to = {
       .name = "to",
       .unit = "PATH",
       .help = "where to write: a folder for cell.svg and cell.dot (arch), a file (export)",
-      .source = "INTERFACE.md",
+      .source = "docs/interface.md",
       .group = "files",
       .scope = OptionScope::invocation};
   add(to, {"arch", "export"});
@@ -291,105 +302,9 @@ Registry ptb_registry() {
   add_search_options(registry);
   add_train_options(registry);
   add_derive_options(registry);
+  add_other_options(registry);
   add_ptb_presets(registry);
   return registry;
-}
-
-DropoutRates PtbOptions::dropout(const std::string& prefix) const {
-  const auto rate = [&](const char* kind) { return settings_.real(prefix + "dropout-" + kind); };
-  return {rate("word"), rate("embedding"), rate("input"), rate("recurrent"), rate("output")};
-}
-
-RnnChildOptions PtbOptions::child(int64_t vocabulary, const std::string& prefix,
-                                  const std::string& init) const {
-  RnnChildOptions options;
-  options.vocabulary = vocabulary;
-  options.hidden = settings_.integer(prefix + "hidden");
-  options.share = settings_.text("share") == "edge" ? Share::edge : Share::edge_op;
-  options.cell = settings_.text("cell") == "plain" ? CellKind::plain : CellKind::highway;
-  options.init_range = settings_.real(init);
-  options.dropout = dropout(prefix);
-  options.activation_penalty = settings_.real(prefix + "activation-penalty");
-  options.slowness_penalty = settings_.real(prefix + "slowness");
-  options.mean_all = parity("mean-all");
-  return options;
-}
-
-RnnChildOptions PtbOptions::shared_child(int64_t vocabulary) const {
-  RnnChildOptions options = child(vocabulary, "", "shared-init");
-  // Gradient of decay * w means half of it times w^2 in the loss; the official term is half of that
-  // coefficient times (w^2)^2.
-  if (parity("l4-decay")) options.l4_decay = settings_.real("weight-decay") / 2;
-  return options;
-}
-
-bool PtbOptions::parity(const std::string& name) const {
-  const std::vector<std::string> switches = settings_.list("parity");
-  return std::find(switches.begin(), switches.end(), name) != switches.end();
-}
-
-RnnTaskOptions PtbOptions::task(const std::string& prefix, const std::string& valid_batch) const {
-  RnnTaskOptions options;
-  options.batch = settings_.integer(prefix + "batch");
-  options.reward_batch = settings_.integer(valid_batch);
-  options.bptt = settings_.integer(prefix + "bptt");
-  options.seed = seed();
-  return options;
-}
-
-RnnTaskOptions PtbOptions::shared_task() const {
-  RnnTaskOptions options = task("", "reward-batch");
-  options.reward_scale = settings_.real("reward-scale");
-  options.reward_dropout = parity("reward-dropout");
-  return options;
-}
-
-SgdOptions PtbOptions::shared_sgd() const {
-  SgdOptions options;
-  options.clip = settings_.real("shared-clip");
-  options.decay = parity("l4-decay") ? 0 : settings_.real("weight-decay");
-  options.dense = settings_.flag("dense");
-  if (!options.dense) options.decays = RnnChild::is_cell_weight;
-  return options;
-}
-
-ControllerOptions PtbOptions::controller() const {
-  return {static_cast<int>(settings_.integer("controller-hidden")),
-          settings_.real("controller-init")};
-}
-
-PolicyShape PtbOptions::policy() const {
-  return {settings_.real("controller-temperature"), settings_.real("controller-tanh"),
-          settings_.real("controller-distance-bias")};
-}
-
-ControllerStepOptions PtbOptions::controller_step() const {
-  return {settings_.integer("controller-samples"), settings_.real("controller-lr"),
-          settings_.real("entropy-weight"), parity("sample-entropy")};
-}
-
-SgdOptions PtbOptions::final_sgd() const {
-  SgdOptions options;
-  options.clip = settings_.real(train("clip"));
-  options.decay = settings_.real(train("weight-decay"));
-  return options;
-}
-
-ExponentialRate PtbOptions::train_rate() const {
-  return {settings_.real(train("lr")), 1 / settings_.real(train("lr-decay")),
-          settings_.integer(train("lr-decay-from")) - 1};
-}
-
-AverageOptions PtbOptions::train_average() const {
-  AverageOptions options;
-  if (const int64_t from = settings_.integer(train("average-from")); from > 0)
-    options.start_step = from;
-  options.window = settings_.integer(train("average-window"));
-  return options;
-}
-
-int64_t PtbOptions::max_steps() const {
-  return settings_.has("max-steps") ? settings_.integer("max-steps") : 0;
 }
 
 }  // namespace enas

@@ -1,6 +1,6 @@
-// enas_ptb's options: names, defaults, ranges and sources (ENAS.md 1.3, 1.4), its presets, and what
-// they become in the engine's terms. `run` has the options of search and of train; there train's
-// carry the prefix train-.
+// enas_ptb's options: names, defaults, ranges and sources (docs/method.md 1.3, 1.4), its presets,
+// and what they become in the engine's terms. `run` has the options of search and of train; there
+// train's carry the prefix train-.
 #pragma once
 #include <string>
 

@@ -15,7 +15,7 @@
 namespace enas {
 namespace {
 
-// Shares of --budget in a `run` (INTERFACE.md); a command of one stage has all of it.
+// Shares of --budget in a `run` (docs/interface.md); a command of one stage has all of it.
 constexpr double kSearchShare = 0.45, kDeriveShare = 0.10, kTrainShare = 0.40;
 
 // The stages of one process on one run.

@@ -58,7 +58,7 @@ void add_ptb_presets(Registry& registry) {
     search.emplace_back("samples", samples);
     return search;
   };
-  // What the paper says, where ENAS.md ("Presets", sections 1.3 and 1.4) knows it; final
+  // What the paper says, where docs/method.md ("Presets", sections 1.3 and 1.4) knows it; final
   // training as in the script published with it. Far too much for a CPU: --plan says how much.
   const PresetValues paper_search = {{"nodes", "11"},
                                      {"parity", "node0-searched"},

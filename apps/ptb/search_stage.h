@@ -1,5 +1,5 @@
-// The search: shared phases and controller phases in turn (ENAS.md section 4), resumable between
-// any two steps.
+// The search: shared phases and controller phases in turn (docs/method.md section 4), resumable
+// between any two steps.
 #pragma once
 #include "apps/ptb/incidents.h"
 #include "apps/ptb/options.h"

@@ -1,4 +1,4 @@
-// Trains one architecture from scratch (ENAS.md 1.4), resumable between any two steps, and
+// Trains one architecture from scratch (docs/method.md 1.4), resumable between any two steps, and
 // evaluates weight files.
 #pragma once
 #include <map>

@@ -1,4 +1,4 @@
-// The options that commands of both apps share (INTERFACE.md "Commands of each app", common
+// The options that commands of both apps share (docs/interface.md "Commands of each app", common
 // options).
 #include "apps/run/options.h"
 
@@ -12,7 +12,7 @@ const Commands kStepping = {"run", "search", "train", "resume"};
 const Commands kRunning = {"run", "search", "train", "derive", "resume", "correlate"};
 const Commands kComputing = {"run", "search", "train", "derive", "eval", "resume", "correlate"};
 const Commands kConfigured = {"run", "search", "train", "derive", "eval", "correlate", "arch"};
-constexpr const char* kInterface = "INTERFACE.md";
+constexpr const char* kInterface = "docs/interface.md";
 
 // For those of the commands that the registry has.
 void add(Registry& registry, const Commands& commands, OptionSpec spec) {

@@ -1,4 +1,4 @@
-// Configuration files: TOML with one flat table, keys named as the options (INTERFACE.md "Run
+// Configuration files: TOML with one flat table, keys named as the options (docs/interface.md "Run
 // directory").
 #pragma once
 #include <string>

@@ -1,5 +1,5 @@
 // The outermost frame of a program: turns what is thrown into a message on standard error and an
-// exit code of INTERFACE.md "Exit codes".
+// exit code of docs/interface.md "Exit codes".
 #pragma once
 #include <functional>
 #include <string_view>

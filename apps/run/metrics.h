@@ -1,6 +1,6 @@
-// metrics.jsonl: one object a line (keys: INTERFACE.md "Run directory"). Each line is one write of
-// the whole line with no buffer in between, so a killed process loses none; a checkpoint keeps
-// offset(), and resume cuts the file back.
+// metrics.jsonl: one object a line (keys: docs/interface.md "Run directory"). Each line is one
+// write of the whole line with no buffer in between, so a killed process loses none; a checkpoint
+// keeps offset(), and resume cuts the file back.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -1,7 +1,7 @@
 // The one registry of options that every command, configuration file and --help reads. A value
-// comes from, in rising order: default, preset, configuration file, option (INTERFACE.md "Commands
-// of each app"). Values are kept as text in a canonical form, checked against kind and range once,
-// where they enter.
+// comes from, in rising order: default, preset, configuration file, option (docs/interface.md
+// "Commands of each app"). Values are kept as text in a canonical form, checked against kind and
+// range once, where they enter.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -28,7 +28,7 @@ struct OptionSpec {
   std::optional<double> maximum = {};
   std::vector<std::string> choices = {};
   std::string help = {};
-  std::string source = {};  // where default and range come from, as "ENAS.md 1.3"
+  std::string source = {};  // where default and range come from, as "docs/method.md 1.3"
   std::string group = "general";
   std::vector<std::string> commands = {};  // empty: every command
   OptionScope scope = OptionScope::result;
@@ -104,7 +104,7 @@ class Settings {
     std::string text;
     Origin origin = Origin::default_value;
     std::string
-        origin_text;  // "default (ENAS.md 1.3)", "preset quick", "config a.toml:3", "option"
+        origin_text;  // "default (docs/method.md 1.3)", "preset quick", "config a.toml:3", "option"
   };
 
   Settings() = default;
@@ -169,8 +169,8 @@ std::string short_help_text(const Registry& registry);
 
 // --data --out --seed --device --threads --config --preset --budget --max-steps --log-every
 // --checkpoint-every
-// --on-nan --quiet --json-log --overwrite, each for those commands of INTERFACE.md that use it and
-// that the registry has: commands are added first.
+// --on-nan --quiet --json-log --overwrite, each for those commands of docs/interface.md that use it
+// and that the registry has: commands are added first.
 void add_common_options(Registry& registry);
 
 // The canonical text of a value, or Error `usage` naming range, found value and source. `where`

@@ -1,5 +1,5 @@
-// One run's folder (INTERFACE.md "Run directory"). It appears complete: made under a temporary name
-// beside its own, with LOCK, run.json and config.toml, then renamed. run.json is replaced
+// One run's folder (docs/interface.md "Run directory"). It appears complete: made under a temporary
+// name beside its own, with LOCK, run.json and config.toml, then renamed. run.json is replaced
 // atomically at each change.
 #pragma once
 #include <cstdint>

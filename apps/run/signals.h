@@ -1,5 +1,5 @@
 // SIGINT and SIGTERM ask for a stop: the loops look at the one flag between steps, write a
-// checkpoint and leave with 130 or 143 (INTERFACE.md "Exit codes"). The second signal ends the
+// checkpoint and leave with 130 or 143 (docs/interface.md "Exit codes"). The second signal ends the
 // process at once.
 #pragma once
 

@@ -1,7 +1,7 @@
 // The recurrent child: a language model whose cell is an architecture's loop over shared weights,
 // run on the tape. What the loop does not reach is not recorded and has no gradient; that is the
-// whole executor. Source: ENAS.md sections 1.2 (cell, sharing keys, tied decoder) and 1.3 (dropout
-// kinds, regularisers).
+// whole executor. Source: docs/method.md sections 1.2 (cell, sharing keys, tied decoder) and 1.3
+// (dropout kinds, regularisers).
 #pragma once
 #include <array>
 #include <string>
@@ -20,7 +20,7 @@ enum class Share {
 };  // one matrix an (edge, activation), or one an edge as in the paper
 enum class CellKind { highway, plain };
 
-struct DropoutRates {  // drop rates, ENAS.md 1.3
+struct DropoutRates {  // drop rates, docs/method.md 1.3
   double word = 0, embedding = 0, input = 0, recurrent = 0, output = 0;
 };
 
@@ -33,8 +33,9 @@ struct RnnChildOptions {
   DropoutRates dropout;
   double activation_penalty = 0;  // times mean(s_t^2)
   double slowness_penalty = 0;    // times mean((s_t - s_{t-1})^2)
-  // Parity switches (ENAS.md section 9): the output is the mean of all nodes but node 0, not of the
-  // loose ends; and a weight c of c/2 sum (w^2)^2 over node 0's matrix and those of nodes 2..N.
+  // Parity switches (docs/method.md section 9): the output is the mean of all nodes but node 0, not
+  // of the loose ends; and a weight c of c/2 sum (w^2)^2 over node 0's matrix and those of
+  // nodes 2..N.
   bool mean_all = false;
   double l4_decay = 0;
 };
@@ -87,8 +88,8 @@ class RnnChild {
   const RnnChildOptions& options() const { return options_; }
   DType dtype() const { return dtype_; }
   ParameterStore& parameters() { return parameters_; }
-  // Weight decay covers cell matrices only in search, everything in final training (ENAS.md, first
-  // table).
+  // Weight decay covers cell matrices only in search, everything in final training (docs/method.md,
+  // first table).
   static bool is_cell_weight(const Parameter& p) { return p.name.rfind("cell.", 0) == 0; }
   // Number of matrices that the cell of `arch` reads, node 0's included: recorded leaves beside the
   // embedding table.

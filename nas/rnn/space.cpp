@@ -8,7 +8,7 @@ namespace enas {
 namespace {
 
 constexpr const char* kOfficialPrefix = "enas1:";
-// The official program swaps 2 and 3 (ENAS.md 1.2); its own inverse.
+// The official program swaps 2 and 3 (docs/method.md 1.2); its own inverse.
 int32_t swap_ids(int32_t id) { return id == 2 ? 3 : id == 3 ? 2 : id; }
 
 struct Tokens {

@@ -1,6 +1,6 @@
 // The recurrent child with its text: what search, derive, train and eval run (concept of
-// nas/search.h). Source: ENAS.md sections 1.1 (streams, carried state), 1.3 (reward), "What we
-// implement" (validation sets are fixed, eval on text).
+// nas/search.h). Source: docs/method.md sections 1.1 (streams, carried state), 1.3 (reward), "What
+// we implement" (validation sets are fixed, eval on text).
 #pragma once
 #include <cstdint>
 #include <span>

@@ -27,7 +27,7 @@ Registry make_registry() {
                 .minimum = 1,
                 .maximum = 4096,
                 .help = "size of the hidden state",
-                .source = "ENAS.md 1.3",
+                .source = "docs/method.md 1.3",
                 .group = "model",
                 .commands = {"run", "train"}});
   registry.add({.name = "entropy-weight",
@@ -94,7 +94,7 @@ TEST(Options, DefaultsAndKinds) {
   EXPECT_FALSE(settings.has("budget"));
   EXPECT_FALSE(settings.has("threads"));
   EXPECT_EQ(settings.origin("hidden"), Origin::default_value);
-  EXPECT_EQ(settings.origin_text("hidden"), "default (ENAS.md 1.3)");
+  EXPECT_EQ(settings.origin_text("hidden"), "default (docs/method.md 1.3)");
 }
 
 TEST(Options, ValuesInBothForms) {
@@ -140,7 +140,7 @@ TEST(Options, UnknownNamesTheNearest) {
 
 TEST(Options, BadValuesNameRangeAndFound) {
   expect_refused({"run", "--hidden", "3x"},
-                 {"--hidden", "\"3x\"", "from 1 to 4096", "ENAS.md 1.3"});
+                 {"--hidden", "\"3x\"", "from 1 to 4096", "docs/method.md 1.3"});
   expect_refused({"run", "--hidden", "0"}, {"\"0\"", "from 1 to 4096"});
   expect_refused({"run", "--hidden", "4097"}, {"\"4097\""});
   expect_refused({"run", "--hidden", "99999999999999999999"}, {"from 1 to 4096"});
@@ -174,7 +174,7 @@ TEST(Options, HelpAndNoCommand) {
   const Invocation help = parse({"run", "--help", "--bogus"});
   EXPECT_EQ(help.exit_code, 0);
   for (const char* part : {"--hidden N", "default 850", "unit units", "range 1 .. 4096",
-                           "source ENAS.md 1.3", "--checkpoint-every", "quick"}) {
+                           "source docs/method.md 1.3", "--checkpoint-every", "quick"}) {
     EXPECT_NE(help.message.find(part), std::string::npos) << part;
   }
   const Registry registry = make_registry();

@@ -1,5 +1,5 @@
 // The same bits from every number of threads and every repeat: weights after 200 steps and the
-// metric lines (issue's bar; RELIABILITY.md section 4).
+// metric lines (docs/numerics.md).
 #include <gtest/gtest.h>
 
 #include "tests/cli/small_run.h"

@@ -204,7 +204,7 @@ TEST_F(Method, EveryPresetHasAPlanThatWritesNothing) {
   }
 }
 
-// ENAS.md 1.4, with the vocabulary of Penn Treebank.
+// docs/method.md 1.4, with the vocabulary of Penn Treebank.
 TEST_F(Method, CountsOfThePaperAndOfItsReplacement) {
   const auto cost = [&](const Arguments& more) {
     return Json::parse(done(Arguments{"arch", "cost", "--json"} + more).out);

@@ -1,5 +1,5 @@
 // A run that was stopped or killed anywhere and resumed leaves the same files and metric lines as
-// one that was not (RELIABILITY.md R1, R7).
+// one that was not (docs/interface.md, resume).
 #include <gtest/gtest.h>
 
 #include <csignal>

@@ -1,5 +1,5 @@
 // What a wrong command line, configuration, folder or device is told, and with which exit code
-// (INTERFACE.md "Exit codes"); none of it leaves a file.
+// (docs/interface.md "Exit codes"); none of it leaves a file.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -50,16 +50,17 @@ const Arguments kTrain = {"train", "--data", "DATA", "--out", "OUT"};
 
 INSTANTIATE_TEST_SUITE_P(
     Help, Usage,
-    testing::Values(Row{"NoCommand", {}, 2, {"usage: enas_ptb COMMAND", "derive RUN"}},
-                    Row{"Program", {"--help"}, 0, {"usage: enas_ptb COMMAND", "data info PATH"}},
-                    Row{"Run", {"run", "--help"}, 0, {"--train-hidden", "precedence", "presets"}},
-                    Row{"Search", {"search", "--help"}, 0, {"--controller-lr", "ENAS.md 1.3"}},
-                    Row{"Derive", {"derive", "--help"}, 0, {"--samples", "usage: enas_ptb derive"}},
-                    Row{"Train", {"train", "--help"}, 0, {"--arch FILE|TEXT|published"}},
-                    Row{"Eval", {"eval", "--help"}, 0, {"--weights FILE|RUN", "--split"}},
-                    Row{"Resume", {"resume", "--help"}, 0, {"--checkpoint-every", "RUN"}},
-                    Row{"Arch", {"arch", "--help"}, 0, {"--json", "show|random|count|cost"}},
-                    Row{"Data", {"data", "--help"}, 0, {"info PATH"}}),
+    testing::Values(
+        Row{"NoCommand", {}, 2, {"usage: enas_ptb COMMAND", "derive RUN"}},
+        Row{"Program", {"--help"}, 0, {"usage: enas_ptb COMMAND", "data info PATH"}},
+        Row{"Run", {"run", "--help"}, 0, {"--train-hidden", "precedence", "presets"}},
+        Row{"Search", {"search", "--help"}, 0, {"--controller-lr", "docs/method.md 1.3"}},
+        Row{"Derive", {"derive", "--help"}, 0, {"--samples", "usage: enas_ptb derive"}},
+        Row{"Train", {"train", "--help"}, 0, {"--arch FILE|TEXT|published"}},
+        Row{"Eval", {"eval", "--help"}, 0, {"--weights FILE|RUN", "--split"}},
+        Row{"Resume", {"resume", "--help"}, 0, {"--checkpoint-every", "RUN"}},
+        Row{"Arch", {"arch", "--help"}, 0, {"--json", "show|random|count|cost"}},
+        Row{"Data", {"data", "--help"}, 0, {"info PATH"}}),
     [](const auto& row) { return std::string(row.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(

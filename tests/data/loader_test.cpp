@@ -59,7 +59,8 @@ TEST(TextStreams, RefusesWhatDoesNotFit) {
   EXPECT_THROW(WindowPlan(WindowPlan::Kind::fixed, 5, 0, 1), Error);
 }
 
-// ENAS.md 1.1: 1,327 windows at 20 x 35, 414 at 64 x 35, 207 at 128 x 35 on the Penn Treebank.
+// docs/method.md 1.1: 1,327 windows at 20 x 35, 414 at 64 x 35, 207 at 128 x 35 on the Penn
+// Treebank.
 TEST(WindowPlan, FixedWindowsDropTheTail) {
   const std::pair<int64_t, size_t> cases[] = {{20, 1327}, {64, 414}, {128, 207}};
   for (const auto& [batch, windows] : cases) {

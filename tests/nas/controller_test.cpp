@@ -1,5 +1,5 @@
 // The policy: its two forms are one (sample and log_prob), its gradient, its probabilities, and the
-// reachable bounds of its entropy (ENAS.md sections 1.3 and 8).
+// reachable bounds of its entropy (docs/method.md sections 1.3 and 8).
 #include "nas/controller.h"
 
 #include <gtest/gtest.h>
@@ -172,7 +172,7 @@ TEST(Controller, SamplesFollowTheProbabilities) {
   EXPECT_LT(chi_square, 218);
 }
 
-// ENAS.md section 1.3: at zero logits and 6 candidates, P of distance 1 to 6.
+// docs/method.md section 1.3: at zero logits and 6 candidates, P of distance 1 to 6.
 TEST(Controller, DistanceBiasAtZeroLogits) {
   const std::vector<double> published = {.507, .307, .134, .042, .009, .0015};
   const std::vector<double> half_digit = {5e-4, 5e-4, 5e-4, 5e-4, 5e-4, 5e-5};
@@ -300,7 +300,7 @@ TEST(EntropyBounds, WithoutBoundZeroAndTheSumOfLogs) {
   EXPECT_NEAR(bounds.highest, std::log(120.0) + 5 * std::log(4.0), 1e-12);
 }
 
-// ENAS.md section 8: macro 22.440 to 67.249 (12 layers of 6 ops, 66 skips; C 1.5).
+// docs/method.md section 8: macro 22.440 to 67.249 (12 layers of 6 ops, 66 skips; C 1.5).
 TEST(EntropyBounds, OfTheMacroSpace) {
   Decision op;
   op.tanh_constant = 1.5;

@@ -237,7 +237,7 @@ TEST(Executor, AChildBuiltAloneRefusesOtherArchitectures) {
   EXPECT_THROW(child.run(tape, other, window, child.zero_state(1)), Error);
 }
 
-// ENAS.md section 8, with the embedding table (tied to the decoder), node 0's matrix and the
+// docs/method.md section 8, with the embedding table (tied to the decoder), node 0's matrix and the
 // edges' counted; nothing else has weights.
 TEST(Executor, ParameterCountsOfTheSharedNetworks) {
   const auto count = [](int nodes, int64_t hidden, Share share, const Architecture* only) {

@@ -1,6 +1,6 @@
 // NaN and infinities at each stage of a step (loss, gradient, decay, reward, policy): weights,
 // optimizer slots, averages, baseline and controller keep their bits, and the next good step counts
-// as if there had been none (RELIABILITY.md, "--on-nan").
+// as if there had been none (docs/numerics.md).
 #include <gtest/gtest.h>
 
 #include <cmath>

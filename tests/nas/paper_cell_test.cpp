@@ -1,6 +1,6 @@
-// The example cell of the paper's Figure 1, ungated, by hand (ENAS.md "Presets", the plain cell):
-// in the paper's numbering h1 = tanh(W_x x + W_h h), h2 = relu(W_21 h1), h3 = relu(W_32 h2), h4 =
-// tanh(W_41 h1), output (h3 + h4) / 2; ours counts nodes from 0.
+// The example cell of the paper's Figure 1, ungated, by hand (docs/method.md "Presets", the plain
+// cell): in the paper's numbering h1 = tanh(W_x x + W_h h), h2 = relu(W_21 h1), h3 = relu(W_32 h2),
+// h4 = tanh(W_41 h1), output (h3 + h4) / 2; ours counts nodes from 0.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -1,6 +1,6 @@
 // REINFORCE against the truth: on a space small enough to enumerate the estimate has the enumerated
 // gradient as its mean, with any baseline; the moving baseline and the entropy bonus are as their
-// formulas say (ENAS.md "What we implement"). That it learns: policy_mode_test.cpp.
+// formulas say (docs/method.md "What we implement"). That it learns: policy_mode_test.cpp.
 #include "nas/reinforce.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// The recurrent-cell space: text form (INTERFACE.md "Architecture text"), what it refuses and how
-// it says so, decoded cells, number of architectures (ENAS.md sections 1.2, 1.4, 8).
+// The recurrent-cell space: text form (docs/interface.md "Architecture text"), what it refuses and
+// how it says so, decoded cells, number of architectures (docs/method.md sections 1.2, 1.4, 8).
 #include "nas/rnn/space.h"
 
 #include <gtest/gtest.h>

@@ -184,7 +184,7 @@ TEST(ControllerRollout, SamplesDoNotDependOnThreadsOrOnTheBatch) {
 
 TEST(ControllerRollout, DistanceBiasIsThePublishedPrior) {
   // Zero weights leave the bias alone: at 6 candidates P = .507 .307 .134 .042 .009 .0015 for
-  // distance 1 to 6 (ENAS.md section 1.3).
+  // distance 1 to 6 (docs/method.md section 1.3).
   ControllerWeights w = draw_weights(2, 1);
   w.score.fill(0);
   DecisionList list;
