@@ -10,6 +10,7 @@
 #include <cstring>
 #include <memory>
 
+#include "ops/controller_rollout.h"
 #include "tensor/thread_pool.h"
 #include "tests/op_cases.h"
 
@@ -70,7 +71,34 @@ void backward(benchmark::State& state, const OpCase& c) {
   report(state, c, 2);
 }
 
+// The one op without tensors in and out: architectures of 8 nodes sampled from an LSTM of 64 units.
+void rollout(benchmark::State& state) {
+  constexpr int64_t kHidden = 64, kSamples = 10;
+  const auto weights = [](const Shape& shape) {
+    OpCase c;
+    c.inputs = {in(shape, -0.1, 0.1)};
+    return draw_inputs(c, 0)[0].to(DType::f32);
+  };
+  const ControllerWeights policy{
+      weights({1, kHidden}),       weights({4, kHidden}),       weights({2 * kHidden, 4 * kHidden}),
+      weights({kHidden, kHidden}), weights({kHidden, kHidden}), weights({kHidden, 1})};
+  DecisionList list;
+  list.zero_anchors = 1;
+  for (int32_t node = 1; node <= 8; ++node) {
+    Decision index{.kind = Decision::Kind::index, .count = node, .leaves_anchor = true};
+    index.input = node == 1 ? Decision::From::start : Decision::From::embedding;
+    list.steps.push_back(index);
+    list.steps.push_back({.kind = Decision::Kind::op, .count = 4, .input = Decision::From::anchor});
+  }
+  int64_t first = 0;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(controller_rollout(policy, list, kSamples, Random{}, first));
+    first += kSamples;
+  }
+}
+
 void register_rows() {
+  benchmark::RegisterBenchmark("controller_rollout/10x8_nodes_h64/forward", rollout)->UseRealTime();
   for (const OpFamily& family : op_families()) {
     for (const OpCase& c : family.cases) {
       if (!c.bench) continue;

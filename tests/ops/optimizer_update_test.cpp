@@ -135,7 +135,10 @@ OP_CASES(average_update,
           .inputs = {in({100003}), in({100003})},
           .op = average_op(5),
           .reference = average_reference(5),
-          .gradient = false});
+          .gradient = false,
+          .bench = true,
+          .flops = 3e5,
+          .bytes = 12e5});
 
 bool same_bits(const Tensor& a, const Tensor& b) {
   return a.bytes() == b.bytes() && std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
