@@ -96,7 +96,8 @@ inline Floats exp(Floats x) {
 // -inf at 0, NaN below, infinity and NaN stay.
 inline Floats log(Floats x) {
   const Ints tiny = x < 1.17549435e-38f;  // subnormals get an exponent by a factor of 2^23
-  const Floats scaled = select(tiny, x * 8388608.0f, x);
+  // Lanes without a logarithm are mended at the end; 1 keeps their integers in range.
+  const Floats scaled = select(x > 0.0f, select(tiny, x * 8388608.0f, x), splat(1.0f));
   const Ints bits = reinterpret_cast<Ints>(scaled) - 0x3f3504f3;  // sqrt(1/2)
   const Ints exponent = bits >> 23;
   const Floats k = __builtin_convertvector(exponent - (tiny & 23), Floats);

@@ -96,7 +96,7 @@ Tensor Tensor::from_indices(const std::vector<int32_t>& values, const Shape& sha
   check(static_cast<int64_t>(values.size()) == shape.numel(), "tensor", values.size(),
         " values for shape ", shape);
   Tensor t(shape, DType::i32);
-  std::memcpy(t.raw(), values.data(), t.bytes());
+  if (!values.empty()) std::memcpy(t.raw(), values.data(), t.bytes());
   return t;
 }
 

@@ -187,6 +187,9 @@ TEST_F(Damage, NoPlaceForTheRunIsExit8) {
 }
 
 TEST_F(Damage, OutOfMemoryIsExit5) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's shadow memory does not fit under an address space limit";
+#endif
   const Outcome outcome = enas_ptb(
       folder_, with(with(small("search", data_, run_), "--hidden", "4096"), "--nodes", "8"),
       Limits{.memory_bytes = 700ul << 20});
