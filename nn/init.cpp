@@ -43,7 +43,7 @@ uint64_t name_hash(std::string_view name) {
 
 void init_uniform(Parameter& p, double range, uint64_t seed) {
   check(range >= 0, "init_uniform", "range must not be negative, got ", range);
-  fill_from_blocks<4>(p, "init_uniform", seed, [range](const std::array<uint32_t, 4>& words) {
+  fill_from_blocks<4>(p, "init_uniform", seed, [range](const PhiloxBlock& words) {
     std::array<double, 4> values;
     for (size_t k = 0; k < 4; ++k) {
       values[k] = range * (static_cast<double>(words[k] >> 8) * 0x1p-23 - 1);  // 24 bits
@@ -54,7 +54,7 @@ void init_uniform(Parameter& p, double range, uint64_t seed) {
 
 void init_normal(Parameter& p, double sigma, uint64_t seed) {
   check(sigma >= 0, "init_normal", "sigma must not be negative, got ", sigma);
-  fill_from_blocks<2>(p, "init_normal", seed, [sigma](const std::array<uint32_t, 4>& words) {
+  fill_from_blocks<2>(p, "init_normal", seed, [sigma](const PhiloxBlock& words) {
     const auto unit = [](uint32_t high, uint32_t low) {  // (0, 1], 53 bits
       return static_cast<double>(((static_cast<uint64_t>(high) << 32 | low) >> 11) + 1) * 0x1p-53;
     };

@@ -3,8 +3,10 @@
 // on every device and for every thread count, and a resumed run needs four integers. The last eight
 // index bits beyond 2^32 share a word with the stream.
 #pragma once
-#include <array>
+#include <compare>
 #include <cstdint>
+
+#include "tensor/device.h"
 
 namespace enas {
 
@@ -29,7 +31,31 @@ enum class Stream : uint32_t {
   generate = 17,
 };
 
-std::array<uint32_t, 4> philox4x32(uint64_t seed, uint32_t stream, uint64_t step, uint64_t index);
+struct PhiloxBlock {
+  uint32_t word[4];
+  ENAS_HD uint32_t operator[](uint64_t i) const { return word[i]; }
+  auto operator<=>(const PhiloxBlock&) const = default;
+};
+ENAS_HD inline PhiloxBlock philox4x32(uint64_t seed, uint32_t stream, uint64_t step,
+                                      uint64_t index) {
+  constexpr uint64_t kMultiplier0 = 0xD2511F53, kMultiplier1 = 0xCD9E8D57;
+  constexpr uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;
+  uint32_t key0 = static_cast<uint32_t>(seed), key1 = static_cast<uint32_t>(seed >> 32);
+  // Counter words: index (40 bits), stream (24 bits) beside its top, step (64 bits).
+  uint32_t c0 = static_cast<uint32_t>(index),
+           c1 = static_cast<uint32_t>(index >> 32 & 0xff) | stream << 8;
+  uint32_t c2 = static_cast<uint32_t>(step), c3 = static_cast<uint32_t>(step >> 32);
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t p0 = kMultiplier0 * c0, p1 = kMultiplier1 * c2;
+    c0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ key0;
+    c1 = static_cast<uint32_t>(p1);
+    c2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ key1;
+    c3 = static_cast<uint32_t>(p0);
+    key0 += kWeyl0;
+    key1 += kWeyl1;
+  }
+  return {{c0, c1, c2, c3}};
+}
 
 // The draws of one (seed, stream, step).
 struct Random {
@@ -37,19 +63,31 @@ struct Random {
   Stream stream = Stream::test;
   uint64_t step = 0;
 
-  uint32_t bits(uint64_t index) const {
-    return philox4x32(seed, static_cast<uint32_t>(stream), step, index / 4)[index % 4];
+  // The four words of bits(4 block), ..., bits(4 block + 3): kernels draw them together.
+  ENAS_HD PhiloxBlock block(uint64_t block) const {
+    return philox4x32(seed, static_cast<uint32_t>(stream), step, block);
+  }
+  ENAS_HD uint32_t bits(uint64_t index) const {
+    const PhiloxBlock drawn = block(index / 4);
+    const uint64_t at = index % 4;  // selected, not indexed: a GPU keeps no array in registers
+    return at == 0   ? drawn.word[0]
+           : at == 1 ? drawn.word[1]
+           : at == 2 ? drawn.word[2]
+                     : drawn.word[3];
   }
   // [0, 1) with 24 bits, exact in f32.
-  float uniform(uint64_t index) const { return static_cast<float>(bits(index) >> 8) * 0x1p-24f; }
+  ENAS_HD float uniform(uint64_t index) const { return uniform_of(bits(index)); }
+  ENAS_HD static float uniform_of(uint32_t bits) {
+    return static_cast<float>(bits >> 8) * 0x1p-24f;
+  }
   // [0, 1) with 53 bits.
-  double uniform53(uint64_t index) const {
-    const auto block = philox4x32(seed, static_cast<uint32_t>(stream), step, index);
-    const uint64_t wide = static_cast<uint64_t>(block[0]) << 32 | block[1];
+  ENAS_HD double uniform53(uint64_t index) const {
+    const PhiloxBlock drawn = block(index);
+    const uint64_t wide = static_cast<uint64_t>(drawn.word[0]) << 32 | drawn.word[1];
     return static_cast<double>(wide >> 11) * 0x1p-53;
   }
   // An integer in [0, n), n <= 2^32, without visible bias (64-bit multiply).
-  uint32_t below(uint32_t n, uint64_t index) const {
+  ENAS_HD uint32_t below(uint32_t n, uint64_t index) const {
     return static_cast<uint32_t>(static_cast<uint64_t>(bits(index)) * n >> 32);
   }
 };

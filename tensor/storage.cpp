@@ -191,12 +191,27 @@ MemoryPool& memory_pool() {
 }
 
 Storage* Storage::create(size_t bytes, Device device) {
+  if constexpr (kWithCuda) {
+    if (device == Device::cuda) {
+      void* data = cuda::allocate(bytes);
+      return new (memory_pool().get(kHeader)) Storage(bytes, data, device);
+    }
+  }
   check(device == Device::cpu, ErrorKind::device, "storage",
         "this build has no CUDA; use --device cpu");
-  return new (memory_pool().get(bytes + kHeader)) Storage(bytes);
+  void* block = memory_pool().get(bytes + kHeader);
+  return new (block) Storage(bytes, static_cast<char*>(block) + kHeader, device);
 }
 
 void Storage::destroy() noexcept {
+  if constexpr (kWithCuda) {
+    if (device_ == Device::cuda) {
+      cuda::release(data_, bytes_);
+      this->~Storage();
+      memory_pool().put(this, kHeader);
+      return;
+    }
+  }
   const size_t bytes = bytes_ + kHeader;
   this->~Storage();
   memory_pool().put(this, bytes);

@@ -69,7 +69,8 @@ class MemoryPool {
 
 MemoryPool& memory_pool();
 
-// A counted block. The header lies in front of its data, so that one pool call makes both.
+// A counted block. On the CPU the header lies in front of its data, so that one pool call makes
+// both; a GPU's block has its header alone here.
 class Storage {
  public:
   static Storage* create(size_t bytes, Device device);  // count 1
@@ -79,7 +80,7 @@ class Storage {
     if (unique() || count_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
   }
   bool unique() const noexcept { return count_.load(std::memory_order_acquire) == 1; }
-  void* data() noexcept { return reinterpret_cast<char*>(this) + kHeader; }
+  void* data() noexcept { return data_; }
   size_t bytes() const noexcept { return bytes_; }
   // Raised by whoever changes values in place after others may have saved them (the optimizers).
   uint32_t version() const noexcept { return version_; }
@@ -87,12 +88,14 @@ class Storage {
 
  private:
   static constexpr size_t kHeader = 64;
-  explicit Storage(size_t bytes) : bytes_(bytes) {}
+  Storage(size_t bytes, void* data, Device device) : device_(device), bytes_(bytes), data_(data) {}
   void destroy() noexcept;
 
   std::atomic<int32_t> count_{1};
   uint32_t version_ = 0;
+  Device device_;
   size_t bytes_;
+  void* data_;
 };
 
 }  // namespace enas

@@ -74,8 +74,8 @@ Float16::operator float() const {
   return std::bit_cast<float>(sign | wide | (mantissa << 13));
 }
 
-Tensor Tensor::full(const Shape& shape, double value, DType dtype) {
-  Tensor t(shape, dtype);
+Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
+  Tensor t(shape, dtype, device);
   t.fill(value);
   return t;
 }
@@ -126,17 +126,41 @@ Tensor Tensor::clone() const {
 
 Tensor Tensor::to(DType dtype) const {
   if (dtype == dtype_) return *this;
+  if constexpr (kWithCuda) {
+    if (device_ == Device::cuda) {
+      Tensor t(shape_, dtype, device_);
+      cuda::convert(*this, t);
+      return t;
+    }
+  }
   return from(to_vector(), shape_, dtype);
+}
+
+Tensor Tensor::to(Device device) const {
+  if (device == device_) return *this;
+  check(defined(), "copy", "of no tensor");
+  Tensor t(shape_, dtype_, device);
+  t.copy_from(*this);
+  return t;
 }
 
 void Tensor::copy_from(const Tensor& source) {
   check(defined() && source.defined() && source.shape_ == shape_ && source.dtype_ == dtype_, "copy",
         "into ", dtype_, " ", shape_, " from ", source.dtype_, " ", source.shape_);
+  if constexpr (kWithCuda) {
+    const bool from_gpu = source.device_ == Device::cuda, to_gpu = device_ == Device::cuda;
+    if (from_gpu && to_gpu) return cuda::copy(data_, source.data_, bytes());
+    if (to_gpu) return cuda::upload(data_, source.data_, bytes());
+    if (from_gpu) return cuda::download(data_, source.data_, bytes());
+  }
   std::memcpy(data_, source.data_, bytes());
 }
 
 void Tensor::fill(double value) {
   check(defined(), "fill", "of no tensor");
+  if constexpr (kWithCuda) {
+    if (device_ == Device::cuda) return cuda::fill(*this, value);
+  }
   if (value == 0 && !std::signbit(value)) {
     std::memset(data_, 0, bytes());
     return;
@@ -149,12 +173,14 @@ void Tensor::fill(double value) {
 
 double Tensor::item(int64_t index) const {
   check(defined() && index >= 0 && index < numel(), "tensor", "element ", index, " of ", shape_);
+  if (device_ == Device::cuda) return reshape({numel()}).slice(index, index + 1).to_vector()[0];
   double value = 0;
   visit_any(dtype_, [&](auto tag) { value = widen(data<decltype(tag)>()[index]); });
   return value;
 }
 
 std::vector<double> Tensor::to_vector() const {
+  if (device_ == Device::cuda) return to(Device::cpu).to_vector();
   std::vector<double> values(static_cast<size_t>(numel()));
   visit_any(dtype_, [&](auto tag) {
     using T = decltype(tag);

@@ -47,10 +47,11 @@ class Tensor {
     if (storage_) storage_->release();
   }
 
-  static Tensor zeros(const Shape& shape, DType dtype = DType::f32) {
-    return full(shape, 0, dtype);
+  static Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu) {
+    return full(shape, 0, dtype, device);
   }
-  static Tensor full(const Shape& shape, double value, DType dtype = DType::f32);
+  static Tensor full(const Shape& shape, double value, DType dtype = DType::f32,
+                     Device device = Device::cpu);
   // Values are converted to dtype; their number must be the shape's.
   static Tensor from(const std::vector<double>& values, const Shape& shape,
                      DType dtype = DType::f32);
@@ -88,10 +89,13 @@ class Tensor {
     t.device_ = device_;
     return t;
   }
-  Tensor to(DType dtype) const;  // converted copy (the handle itself where dtype fits already)
-  void copy_from(const Tensor& source);  // same shape and dtype
+  Tensor to(DType dtype) const;    // converted copy (the handle itself where dtype fits already)
+  Tensor to(Device device) const;  // copy there (the handle itself where it lives there already)
+  void copy_from(const Tensor& source);  // same shape and dtype, from any device
   void fill(double value);
-  double item(int64_t index = 0) const;  // one element as a double
+  // One element, or all, as double. From a GPU both wait for the work that was queued: within a
+  // step tensor/readback.h does not.
+  double item(int64_t index = 0) const;
   std::vector<double> to_vector() const;
   bool unique() const { return storage_->unique(); }  // no other handle shares the values
   bool same_storage(const Tensor& other) const { return storage_ == other.storage_; }
@@ -112,6 +116,13 @@ class Tensor {
 };
 
 inline Tensor empty_like(const Tensor& t) { return Tensor(t.shape(), t.dtype(), t.device()); }
-inline Tensor zeros_like(const Tensor& t) { return Tensor::zeros(t.shape(), t.dtype()); }
+inline Tensor zeros_like(const Tensor& t) {
+  return Tensor::zeros(t.shape(), t.dtype(), t.device());
+}
+
+namespace cuda {
+void fill(Tensor& t, double value);                  // any dtype
+void convert(const Tensor& source, Tensor& result);  // between floating dtypes
+}  // namespace cuda
 
 }  // namespace enas

@@ -8,7 +8,7 @@
 namespace enas {
 namespace {
 
-using Words = std::array<uint32_t, 4>;
+using Words = PhiloxBlock;
 
 // The known-answer vectors published with Random123 (philox4x32, 10 rounds). Counter word 1 is
 // index bits 32 to 39 under the stream's 24 bits.
