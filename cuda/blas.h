@@ -1,0 +1,27 @@
+// Matrix product on the device, by cuBLAS. The library is opened when it is first asked for
+// (dlopen), so that a CUDA build starts, runs and tests on a machine without it.
+// Implemented in cuda/blas.cpp and, for kernels run on the CPU, in cuda/host/blas.cpp.
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace enas::cuda {
+
+// C[M x N] = op(A) op(B) + beta C, all row-major and on the device; op transposes where its flag
+// says so. beta is 0 (C may be uninitialised; k == 0 writes zeros) or 1. lda, ldb, ldc: elements
+// between rows as stored. T: float or double. `op` is the name that an error carries.
+template <class T>
+void gemm(const char* op, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
+          const T* a, int64_t lda, const T* b, int64_t ldb, T beta, T* c, int64_t ldc);
+
+// The arithmetic of float products: all 24 bits of the operands (the default), or TF32's 11 at
+// several times the rate. ENAS_CUDA_MATH=f32|tf32 chooses at start, set_math() later.
+enum class Math : uint8_t { f32, tf32 };
+void set_math(Math math);
+Math math();
+
+// Why no matrix product can run here, in words; empty where it can. Opens the library.
+std::string blas_unavailable();
+std::string blas_name();  // library, version, math and workspace, for run.json
+
+}  // namespace enas::cuda
