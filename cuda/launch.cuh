@@ -12,7 +12,7 @@
 #ifdef ENAS_CUDA_ON_HOST
 #include "cuda/host/shim.h"
 #else
-#include <cuda_runtime.h>
+#include "cuda/stream.h"
 #endif
 
 #include "cuda/runtime.h"
@@ -58,15 +58,11 @@ class Shared {
   T* data_;
 };
 
-// Called by launch(): counts, and turns a CUDA error into Error{device} that names the op.
-cudaStream_t stream();
-void check_launch(const char* op);
-void allow_shared_memory(const char* op, const void* kernel, size_t bytes);
-
-// Queues kernel(args...); a grid of no blocks is no work.
+// Queues kernel(args...); a grid of no blocks is no work. An error names the op.
 template <class... P, class... A>
 void launch(const char* op, void (*kernel)(P...), const Launch& how, A&&... args) {
   if (how.blocks.x == 0 || how.blocks.y == 0 || how.blocks.z == 0) return;
+  if (!begin_launch(op)) return;
   if (how.shared_bytes > (size_t{48} << 10)) {
     allow_shared_memory(op, reinterpret_cast<const void*>(kernel), how.shared_bytes);
   }

@@ -1,21 +1,36 @@
 // What cuda/ adds to the device functions of tensor/device.h: counters that tests and --plan read,
-// the record in which a kernel leaves an index that does not fit, and what stands on the machine.
-// Implemented in cuda/runtime.cpp and, for kernels run on the CPU, in cuda/host/runtime.cpp.
+// a mode that counts without a GPU, the record in which a kernel leaves an index that does not fit,
+// and what stands on the machine. Implemented in cuda/runtime.cpp and cuda/transfer.cpp or, for
+// kernels run on the CPU, in cuda/host/; cuda/counters.cpp, which needs no CUDA, serves both.
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 
 namespace enas::cuda {
 
 struct Counters {
-  uint64_t launches = 0;
-  uint64_t device_allocations = 0;  // cudaMalloc: none in a warm step
+  uint64_t launches = 0;            // of our kernels; cuBLAS's own are counted as gemms
+  uint64_t gemms = 0, flops = 0;    // flops of the gemms alone: 2 m n k each
+  uint64_t device_allocations = 0;  // cudaMalloc, cudaMallocHost: none in a warm step
   uint64_t waits = 0;               // host waits for all queued work: download()
   uint64_t late_waits = 0;          // finish_download() of a copy that had not arrived
+  uint64_t upload_waits = 0;        // upload() while all staging was still in flight
   uint64_t live_bytes = 0, peak_bytes = 0, reserved_bytes = 0;
 };
-Counters& counters();
+Counters& counters();                              // cuda/counters.cpp, as are the next four
+std::map<std::string, uint64_t> launches_by_op();  // since the last reset_counters()
+void reset_counters();  // to zero, but for live and reserved bytes; the peak starts at what is live
+
+// Count only: for --plan on a machine without a GPU. Memory is reserved address space that nobody
+// can read, uploads and copies do nothing, downloads give zeros, launches and gemms are counted and
+// not run. To be switched while no tensor lives on the device.
+void count_only(bool on);
+bool counting();
+
+// Counts a launch of `op`. False while counting only: the kernel is not to run.
+bool begin_launch(const char* op);
 
 // Why --device cuda cannot run here, in words; empty where it can. Loads the driver, no library.
 std::string unavailable();
@@ -32,7 +47,8 @@ struct Fault {
   FaultOp op;
   long long index, position, limit;
 };
-Fault* fault();  // on the device
+Fault* fault();                              // on the device
+std::string fault_text(const Fault& fault);  // cuda/counters.cpp
 
 // Scratch memory of one launch on the device: freed when the launcher returns, which the stream's
 // order makes safe.
@@ -51,6 +67,11 @@ class Scratch {
   void* data_;
   size_t bytes_;
 };
+
+// With ENAS_CUDA_GUARD=1 each block lies between two zones of known bytes, which are looked at when
+// it is freed; this looks at all live blocks too and throws Error{internal} that names `where` and
+// the first zone found overwritten. Does nothing without guards.
+void check_guards(const char* where);
 
 // Zeroed words for last_block() of cuda/sync.cuh; each use leaves them zero again. At most 64
 // bytes.
