@@ -13,35 +13,19 @@ CategoricalResult sample_categorical(const Tensor& logits, const Random& random,
   check(logits.rank() == 2 && logits.size(1) >= 1, "sample_categorical",
         "needs [rows, n] with n >= 1, got ", logits.shape());
   const Shape rows{logits.size(0)};
-  CategoricalResult out{Tensor(rows, DType::i32), Tensor(rows, DType::f64),
-                        Tensor(rows, DType::f64)};
-  dispatch<cpu::sample_categorical>(logits, random, first_index, out);
+  const Device device = logits.device();
+  CategoricalResult out{Tensor(rows, DType::i32, device), Tensor(rows, DType::f64, device),
+                        Tensor(rows, DType::f64, device)};
+  dispatch<cpu::sample_categorical, cuda::sample_categorical>(logits, random, first_index, out);
   return out;
 }
 
 cpu::Choice cpu::choose(std::span<const double> logits, double uniform) {
-  double top = -INFINITY, total = 0, mean = 0;  // mean: of logit - top, times total
-  for (const double x : logits) top = std::max(top, x);
-  for (const double x : logits) {
-    const double e = std::exp(x - top);
-    total += e;
-    mean += e == 0 ? 0 : e * (x - top);
-  }
-  check(std::isfinite(top) && std::isfinite(total), ErrorKind::diverged, "sample_categorical",
-        "logits are not finite (largest ", top, ", partition sum ", total,
-        "); try a smaller learning rate");
-  // Rounding can leave the last partial sum below `target`: then the last possible action is taken.
-  const double target = uniform * total;
-  double sum = 0;
-  size_t action = 0;
-  for (size_t j = 0; j < logits.size(); ++j) {
-    const double e = std::exp(logits[j] - top);
-    if (e == 0) continue;
-    action = j;
-    if ((sum += e) > target) break;
-  }
-  const double log_total = std::log(total);
-  return {static_cast<int32_t>(action), logits[action] - top - log_total, log_total - mean / total};
+  const auto n = static_cast<int32_t>(logits.size());
+  const Partition row = partition(logits.data(), n);
+  check(row.usable(), ErrorKind::diverged, "sample_categorical", "logits are not finite (largest ",
+        row.top, ", partition sum ", row.total, "); try a smaller learning rate");
+  return enas::choose(logits.data(), n, row, uniform);
 }
 
 void cpu::sample_categorical(const Tensor& logits, const Random& random, uint64_t first_index,

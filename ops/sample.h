@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <span>
 
+#include "ops/choose.h"
 #include "tensor/philox.h"
 #include "tensor/tensor.h"
 
 namespace enas {
 
+// On the device of the logits.
 struct CategoricalResult {
   Tensor actions;   // [rows] i32
   Tensor log_prob;  // [rows] f64, of the action
@@ -23,14 +25,15 @@ CategoricalResult sample_categorical(const Tensor& logits, const Random& random,
                                      uint64_t first_index = 0);
 
 namespace cpu {
-struct Choice {
-  int32_t action;
-  double log_prob, entropy;
-};
+using enas::Choice;
 // One decision, shared with controller_rollout. uniform in [0, 1).
 Choice choose(std::span<const double> logits, double uniform);
 void sample_categorical(const Tensor& logits, const Random& random, uint64_t first_index,
                         CategoricalResult& out);
 }  // namespace cpu
+namespace cuda {
+void sample_categorical(const Tensor& logits, const Random& random, uint64_t first_index,
+                        CategoricalResult& out);
+}  // namespace cuda
 
 }  // namespace enas
