@@ -46,6 +46,12 @@ std::vector<Tensor> as_dtype(const std::vector<Tensor>& inputs, DType dtype) {
   return converted;
 }
 
+std::vector<Tensor> as_device(const std::vector<Tensor>& inputs, Device device) {
+  std::vector<Tensor> moved;
+  for (const Tensor& x : inputs) moved.push_back(x.to(device));
+  return moved;
+}
+
 Var weighted_sum(const std::vector<Var>& outputs) {
   std::vector<Input> inputs;
   std::vector<Tensor> weights;
@@ -54,17 +60,19 @@ Var weighted_sum(const std::vector<Var>& outputs) {
     const Tensor& y = outputs[k].value();
     if (!is_floating(y.dtype())) continue;
     const Random random{99 + k, Stream::test, 0};
-    Values r(static_cast<size_t>(y.numel()));
+    Values r = y.to_vector();
     for (size_t i = 0; i < r.size(); ++i) {
-      r[i] = static_cast<double>(random.uniform(i)) * 2 - 1;
-      total += r[i] * y.item(static_cast<int64_t>(i));
+      const double weight = static_cast<double>(random.uniform(i)) * 2 - 1;
+      total += weight * r[i];
+      r[i] = weight;
     }
     inputs.emplace_back(outputs[k]);
-    weights.push_back(Tensor::from(r, y.shape(), y.dtype()));
+    weights.push_back(Tensor::from(r, y.shape(), y.dtype()).to(y.device()));
   }
   check(!inputs.empty(), "op case", "no floating output");
   return record("weighted_sum", std::span<const Input>(inputs),
-                Tensor::from({total}, {}, weights[0].dtype()), [weights](const Tensor&, Grads& dx) {
+                Tensor::from({total}, {}, weights[0].dtype()).to(weights[0].device()),
+                [weights](const Tensor&, Grads& dx) {
                   for (size_t k = 0; k < weights.size(); ++k) {
                     if (dx[k].needed()) dx[k].accept(weights[k]);
                   }

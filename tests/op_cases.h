@@ -76,6 +76,7 @@ inline OpFunction binary(Var (*f)(const Var&, const Var&)) {
 // The inputs of one draw, as f64 (indices as i32).
 std::vector<Tensor> draw_inputs(const OpCase& op_case, uint64_t draw);
 std::vector<Tensor> as_dtype(const std::vector<Tensor>& inputs, DType dtype);
+std::vector<Tensor> as_device(const std::vector<Tensor>& inputs, Device device);
 // sum_k sum_i r_ki y_ki with fixed pseudo-random r: a scalar through which every output matters.
 Var weighted_sum(const std::vector<Var>& outputs);
 // Outputs and gradients of all differentiable inputs, in the dtype of the inputs.

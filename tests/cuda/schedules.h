@@ -1,0 +1,20 @@
+// How a test of the CUDA side repeats itself: under each schedule of the shim, or on a GPU ten
+// times.
+#pragma once
+#ifdef ENAS_CUDA_ON_HOST
+#include "cuda/host/schedule.h"
+#endif
+
+namespace enas::cuda {
+
+#ifdef ENAS_CUDA_ON_HOST
+constexpr bool kOnHost = true;
+inline int test_runs() { return 4; }
+inline void prepare_test_run(int run) { host::set_schedule(static_cast<host::Schedule>(run), 7); }
+#else
+constexpr bool kOnHost = false;
+inline int test_runs() { return 10; }
+inline void prepare_test_run(int) {}
+#endif
+
+}  // namespace enas::cuda
