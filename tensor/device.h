@@ -35,8 +35,8 @@ void copy(void* to, const void* from, size_t bytes);
 // A download that is waited for later: the values as they are in the stream's order now.
 struct PendingDownload;
 PendingDownload* begin_download(const void* from, size_t bytes);
-void finish_download(PendingDownload* pending,
-                     void* host) noexcept(false);  // frees it; host may be null: dropped
+void finish_download(PendingDownload* pending, void* host);  // waits for that copy alone; frees it
+void drop_download(PendingDownload* pending) noexcept;       // not wanted any more
 }  // namespace cuda
 
 }  // namespace enas

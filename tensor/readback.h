@@ -2,6 +2,7 @@
 // values() waits for that copy alone, so that a step's figures can be read after the next step has
 // been issued. On the CPU the copy is made at once.
 #pragma once
+#include <memory>
 #include <vector>
 
 #include "tensor/tensor.h"
@@ -10,11 +11,12 @@ namespace enas {
 
 class Readback {
  public:
-  explicit Readback(const Tensor& source) : values_(source.to_vector()) {}
-  std::vector<double> values() const { return values_; }
+  explicit Readback(const Tensor& source);
+  const std::vector<double>& values() const;  // copies of this object share them
 
  private:
-  std::vector<double> values_;
+  struct Copy;
+  std::shared_ptr<Copy> copy_;
 };
 
 }  // namespace enas
