@@ -29,7 +29,7 @@ void reset_counters();  // to zero, but for live and reserved bytes; the peak st
 void count_only(bool on);
 bool counting();
 
-// Counts a launch of `op`. False while counting only: the kernel is not to run.
+// Counts a launch of `op`, a literal. False while counting only: the kernel is not to run.
 bool begin_launch(const char* op);
 
 // Why --device cuda cannot run here, in words; empty where it can. Loads the driver, no library.
@@ -39,16 +39,16 @@ int multiprocessors();      // of the device: grids that stride over their work 
                             // each
 
 // A kernel cannot throw. The first index that does not fit is left here, and the next wait of the
-// host (download, finish_download) throws Error{data}: "<op>: index 12 at position 3 is outside 10
-// rows".
+// host (download, finish_download) throws Error{data} with fault_text().
 enum class FaultOp : uint32_t { none, embedding, gather_rows, pick, softmax_cross_entropy };
 struct Fault {
   unsigned int claimed;  // 0 or 1
   FaultOp op;
   long long index, position, limit;
 };
-Fault* fault();                              // on the device
-std::string fault_text(const Fault& fault);  // cuda/counters.cpp
+Fault* fault();  // on the device
+// "<op>: index 12 at position 3 is outside 10 rows"; in cuda/counters.cpp.
+std::string fault_text(const Fault& fault);
 
 // Scratch memory of one launch on the device: freed when the launcher returns, which the stream's
 // order makes safe.
