@@ -1,0 +1,110 @@
+#include "cuda/host/fiber.h"
+
+#include <sys/mman.h>
+
+#include "tensor/check.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ENAS_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ENAS_ASAN 1
+#endif
+#endif
+#ifdef ENAS_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+// Saves the callee-saved registers on this stack and its pointer in *save; takes up `to`.
+extern "C" void enas_switch_stack(void** save, void* to);
+asm(R"(.text
+.globl enas_switch_stack
+.hidden enas_switch_stack
+.type enas_switch_stack,@function
+enas_switch_stack:
+ pushq %rbp
+ pushq %rbx
+ pushq %r12
+ pushq %r13
+ pushq %r14
+ pushq %r15
+ movq %rsp,(%rdi)
+ movq %rsi,%rsp
+ popq %r15
+ popq %r14
+ popq %r13
+ popq %r12
+ popq %rbx
+ popq %rbp
+ ret
+.size enas_switch_stack,.-enas_switch_stack
+)");
+
+namespace enas::cuda::host {
+namespace {
+#ifdef ENAS_ASAN
+constexpr size_t kStackBytes = size_t{256} << 10;  // its red zones make frames several times larger
+#else
+constexpr size_t kStackBytes = size_t{64} << 10;
+#endif
+constexpr size_t kGuardBytes = 4096;
+
+void* launcher = nullptr;  // the stack pointer of the launching thread
+#ifdef ENAS_ASAN
+const void* launcher_stack = nullptr;
+size_t launcher_bytes = 0;
+#endif
+}  // namespace
+
+Fiber* new_fiber(void (*entry)()) {
+  void* block = mmap(nullptr, kGuardBytes + kStackBytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  check(block != MAP_FAILED && mprotect(block, kGuardBytes, PROT_NONE) == 0, ErrorKind::memory,
+        "cuda on the CPU", "the system refused the stack of a thread");
+  auto* fiber = new Fiber;
+  fiber->stack = static_cast<char*>(block) + kGuardBytes;
+  restart(fiber, entry);
+  return fiber;
+}
+
+void restart(Fiber* fiber, void (*entry)()) {
+#ifdef ENAS_ASAN
+  __asan_unpoison_memory_region(fiber->stack, kStackBytes);
+  fiber->fake_stack = nullptr;
+#endif
+  void** top = reinterpret_cast<void**>(fiber->stack + kStackBytes);
+  *--top = nullptr;  // entry's return address: backtraces end here
+  *--top = reinterpret_cast<void*>(entry);
+  for (int i = 0; i < 6; ++i) *--top = nullptr;
+  fiber->stack_pointer = top;
+}
+
+void entered() {
+#ifdef ENAS_ASAN
+  __sanitizer_finish_switch_fiber(nullptr, &launcher_stack, &launcher_bytes);
+#endif
+}
+
+void switch_to(Fiber* fiber) {
+#ifdef ENAS_ASAN
+  void* fake_stack = nullptr;
+  __sanitizer_start_switch_fiber(&fake_stack, fiber->stack, kStackBytes);
+#endif
+  enas_switch_stack(&launcher, fiber->stack_pointer);
+#ifdef ENAS_ASAN
+  __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
+#endif
+}
+
+void leave(Fiber* self) {
+#ifdef ENAS_ASAN
+  __sanitizer_start_switch_fiber(&self->fake_stack, launcher_stack, launcher_bytes);
+#endif
+  enas_switch_stack(&self->stack_pointer, launcher);
+#ifdef ENAS_ASAN
+  __sanitizer_finish_switch_fiber(self->fake_stack, &launcher_stack, &launcher_bytes);
+#endif
+}
+
+}  // namespace enas::cuda::host

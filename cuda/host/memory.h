@@ -1,0 +1,53 @@
+// Device memory of the machine on the CPU: one reserved range of addresses that can be touched only
+// while a kernel runs, and the same pages at addresses for the runtime itself.
+#pragma once
+#include <cstddef>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "cuda/host/control.h"
+
+namespace enas::cuda::host {
+
+std::recursive_mutex& runtime_mutex();
+
+class Memory {
+ public:
+  static constexpr size_t kZone = 256;  // bytes of pattern before and behind a block
+
+  char* allocate(size_t bytes);
+  void release(void* block, size_t bytes);
+  void check_guards();
+  // The zones of a block that was released were damaged, or released memory was written.
+  void check_released();
+
+  bool holds(const void* at) const;
+  char* alias(const void* at) const;
+  void open();  // device addresses may be touched; nests not
+  void close();
+
+ private:
+  friend class OpenMemory;
+  struct Block {
+    size_t bytes = 0;
+  };
+  void reserve();
+  static size_t class_bytes(size_t bytes);
+  std::string damage(const char* block, size_t bytes) const;
+  void fill_zones(char* block, size_t bytes);
+
+  char* base_ = nullptr;   // device addresses
+  char* alias_ = nullptr;  // the same pages
+  size_t reserved_ = 0, used_ = 0;
+  std::map<char*, size_t> live_;               // block -> bytes asked for
+  std::map<size_t, std::vector<char*>> free_;  // by class, filled with 0xff
+  std::string released_damage_;
+};
+Memory& memory();
+
+// What a launch checks after the kernel beside the guards.
+void check_zeroed_words(const char* op);
+
+}  // namespace enas::cuda::host

@@ -1,0 +1,52 @@
+// What the tests of the shim share.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "cuda/host/control.h"
+#include "cuda/launch.cuh"
+#include "cuda/reduce.cuh"
+#include "cuda/sync.cuh"
+#include "tensor/check.h"
+#include "tensor/device.h"
+
+namespace test {
+
+// Values on the device.
+template <class T>
+class DeviceVector {
+ public:
+  explicit DeviceVector(size_t count)
+      : data_(static_cast<T*>(enas::cuda::allocate(count * sizeof(T)))), count_(count) {}
+  DeviceVector(size_t count, T value) : DeviceVector(std::vector<T>(count, value)) {}
+  explicit DeviceVector(const std::vector<T>& values) : DeviceVector(values.size()) {
+    enas::cuda::upload(data_, values.data(), count_ * sizeof(T));
+  }
+  DeviceVector(const DeviceVector&) = delete;
+  DeviceVector& operator=(const DeviceVector&) = delete;
+  ~DeviceVector() { enas::cuda::release(data_, count_ * sizeof(T)); }
+
+  T* data() { return data_; }
+  std::vector<T> values() const {
+    std::vector<T> out(count_);
+    enas::cuda::download(out.data(), data_, count_ * sizeof(T));
+    return out;
+  }
+
+ private:
+  T* data_;
+  size_t count_;
+};
+
+// The text of the Error{internal} that `work` throws; empty where it throws none.
+template <class Work>
+std::string finding(Work work) {
+  try {
+    work();
+  } catch (const enas::Error& error) {
+    return error.kind() == enas::ErrorKind::internal ? error.what() : "";
+  }
+  return "";
+}
+
+}  // namespace test
