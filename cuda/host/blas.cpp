@@ -19,6 +19,9 @@ void gemm(const char* op, bool transpose_a, bool transpose_b, int64_t m, int64_t
   const std::lock_guard lock(host::runtime_mutex());
   check(lda >= (transpose_a ? m : k) && ldb >= (transpose_b ? k : n) && ldc >= n, op, "rows of ",
         lda, ", ", ldb, " and ", ldc, " elements are too short for ", m, " x ", n, " x ", k);
+  ++counters().gemms;
+  counters().flops += 2 * static_cast<uint64_t>(m * n * k);
+  if (!begin_launch(op)) return;
   a = host::on_host(a);
   b = host::on_host(b);
   c = host::on_host(c);
@@ -36,8 +39,7 @@ void gemm(const char* op, bool transpose_a, bool transpose_b, int64_t m, int64_t
       out = row[static_cast<size_t>(j)] + (beta == T{0} ? T{0} : beta * out);
     }
   }
-  ++counters().launches;
-  host::memory().check_guards();
+  host::memory().check_guards(op);
 }
 template void gemm<float>(const char*, bool, bool, int64_t, int64_t, int64_t, const float*, int64_t,
                           const float*, int64_t, float, float*, int64_t);

@@ -40,20 +40,16 @@ void run(const char* op, const Launch& how, bool cooperative, void (*body)(void*
   check(!machine.running(), op, "a launch from device code");
   if (how.blocks.x == 0 || how.blocks.y == 0 || how.blocks.z == 0) return;
   check_limits(op, how);
-  memory().check_released();
+  if (!begin_launch(op)) return;
+  memory().check_released(op);
   fault();  // exists before the memory opens
   zeroed_words();
   {
     const OpenMemory open;
     machine.execute({op, how.blocks, how.threads, how.shared_bytes, cooperative, body, arguments});
   }
-  ++counters().launches;
   check_zeroed_words(op);
-  try {
-    memory().check_guards();
-  } catch (const Error& error) {
-    fail(ErrorKind::internal, op, error.what());
-  }
+  memory().check_guards(op);
 }
 
 }  // namespace enas::cuda::host

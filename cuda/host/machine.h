@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "cuda/host/control.h"
 #include "cuda/host/fiber.h"
+#include "cuda/host/schedule.h"
 #include "cuda/launch.cuh"
 
 namespace enas::cuda::host {

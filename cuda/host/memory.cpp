@@ -161,20 +161,20 @@ void Memory::release(void* block, size_t bytes) {
   counters().live_bytes -= bytes;
 }
 
-void Memory::check_released() {
+void Memory::check_released(const char* where) {
   if (released_damage_.empty()) return;
   const std::string text = std::exchange(released_damage_, "");
-  fail(ErrorKind::internal, "device memory", text);
+  fail(ErrorKind::internal, where, text);
 }
 
-void Memory::check_guards() {
+void Memory::check_guards(const char* where) {
   for (const auto& [block, bytes] : live_) {
     const std::string text = damage(block, bytes);
     if (text.empty()) continue;
     fill_zones(block, bytes);  // told once
-    fail(ErrorKind::internal, "device memory", text);
+    fail(ErrorKind::internal, where, text);
   }
-  check_released();
+  check_released(where);
 }
 
 void Memory::open() {
@@ -182,11 +182,6 @@ void Memory::open() {
 }
 void Memory::close() {
   if (used_ > 0) mprotect(base_, (used_ + 4095) / 4096 * 4096, PROT_NONE);
-}
-
-void check_guards() {
-  const std::lock_guard lock(runtime_mutex());
-  memory().check_guards();
 }
 
 void* on_host(const void* device) {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "cuda/host/control.h"
+#include "cuda/host/schedule.h"
 
 namespace enas::cuda::host {
 
@@ -19,20 +19,17 @@ class Memory {
 
   char* allocate(size_t bytes);
   void release(void* block, size_t bytes);
-  void check_guards();
-  // The zones of a block that was released were damaged, or released memory was written.
-  void check_released();
+  // Throws Error{internal} that names `where` if a kernel wrote outside a block that lives.
+  void check_guards(const char* where);
+  // The same of blocks released since; or a kernel wrote to released memory.
+  void check_released(const char* where);
 
   bool holds(const void* at) const;
   char* alias(const void* at) const;
-  void open();  // device addresses may be touched; nests not
+  void open();  // device addresses may be touched; does not nest
   void close();
 
  private:
-  friend class OpenMemory;
-  struct Block {
-    size_t bytes = 0;
-  };
   void reserve();
   static size_t class_bytes(size_t bytes);
   std::string damage(const char* block, size_t bytes) const;
@@ -48,6 +45,6 @@ class Memory {
 Memory& memory();
 
 // What a launch checks after the kernel beside the guards.
-void check_zeroed_words(const char* op);
+void check_zeroed_words(const char* where);
 
 }  // namespace enas::cuda::host

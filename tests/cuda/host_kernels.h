@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "cuda/host/control.h"
+#include "cuda/host/schedule.h"
 #include "cuda/launch.cuh"
 #include "cuda/reduce.cuh"
 #include "cuda/sync.cuh"

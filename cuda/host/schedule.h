@@ -21,11 +21,6 @@ const char* name_of(Schedule schedule);
 // For all later launches; the n-th launch after it draws from (seed, n).
 void set_schedule(Schedule schedule, uint64_t seed = 1);
 
-// Throws Error{internal} where a kernel wrote outside a block of device memory. Also done by every
-// launch for the blocks that live, and at release for the one released (the next launch, download
-// or check_guards throws then).
-void check_guards();
-
 // Device memory at an address that the host may touch, for tests of the shim and for the host's
 // side of an op (cuda/host/blas.cpp). Plain host pointers come back as they are.
 void* on_host(const void* device);
