@@ -51,9 +51,9 @@ function(enas_cuda_targets)
     target_link_libraries(enas_cuda PUBLIC CUDA::cudart_static Threads::Threads ${CMAKE_DL_LIBS})
   endif()
   if(ENAS_X86)
-    # The allocator and the counters are plain C++ and serve both worlds.
+    # The allocator, the counters and what opens libraries are plain C++ and serve both worlds.
     file(GLOB shim CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cuda/host/*.cpp ${CMAKE_SOURCE_DIR}/cuda/allocator.cpp
-         ${CMAKE_SOURCE_DIR}/cuda/counters.cpp)
+         ${CMAKE_SOURCE_DIR}/cuda/counters.cpp ${CMAKE_SOURCE_DIR}/cuda/library.cpp)
     set(kernels_on_host)
     foreach(kernel ${ENAS_KERNELS})
       # CMake gives a .cu to nvcc where CUDA is on; the host's copy is a .cpp that includes it.
@@ -63,7 +63,7 @@ function(enas_cuda_targets)
       list(APPEND kernels_on_host ${copy})
     endforeach()
     add_library(enas_cuda_host OBJECT EXCLUDE_FROM_ALL ${shim} ${kernels_on_host})
-    target_link_libraries(enas_cuda_host PUBLIC enas_options)
+    target_link_libraries(enas_cuda_host PUBLIC enas_options ${CMAKE_DL_LIBS})
     target_compile_definitions(enas_cuda_host PUBLIC ENAS_WITH_CUDA=1 ENAS_CUDA_ON_HOST=1)
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
       target_compile_options(enas_cuda_host PUBLIC -Wno-unknown-pragmas)  # unroll, which nvcc and clang know

@@ -11,7 +11,7 @@
 namespace enas::cuda {
 
 struct Counters {
-  uint64_t launches = 0;            // of our kernels; cuBLAS's own are counted as gemms
+  uint64_t launches = 0;            // of kernels; a gemm is one
   uint64_t gemms = 0, flops = 0;    // flops of the gemms alone: 2 m n k each
   uint64_t device_allocations = 0;  // cudaMalloc, cudaMallocHost: none in a warm step
   uint64_t waits = 0;               // host waits for all queued work: download()

@@ -1,6 +1,7 @@
 // Protocols between blocks, all of them: fences cannot be tested on the CPU, so they are kept here.
 #pragma once
 #include "cuda/launch.cuh"
+#include "cuda/ptx.cuh"
 
 namespace enas::cuda {
 
@@ -8,16 +9,14 @@ namespace enas::cuda {
 // visible to it. counter: a word of zeroed_words(), left zero again. shared: one word of shared
 // memory.
 __device__ inline bool last_block(unsigned int* counter, const Shared<unsigned int>& shared) {
-  __threadfence();  // this block's results first
-  __syncthreads();
+  __syncthreads();  // this block's results first
   if (threadIdx.x == 0) {
     const unsigned int blocks = gridDim.x * gridDim.y * gridDim.z;
-    const unsigned int arrived = atomicAdd(counter, 1u);
+    const unsigned int arrived = add_acquire_release(counter, 1u);
     if (arrived == blocks - 1) atomicExch(counter, 0u);
     shared.set(0, arrived == blocks - 1 ? 1u : 0u);
   }
   __syncthreads();
-  __threadfence();
   return shared.get(0) != 0;
 }
 

@@ -158,21 +158,28 @@ PendingDownload* begin_download(const void* from, size_t bytes) {
   return slot;
 }
 
-// A dropped one is not waited for: its slot's next copy comes later in the stream, and a fault that
-// it carries is in the next download too.
-void finish_download(PendingDownload* pending, void* host) noexcept(false) {
+void finish_download(PendingDownload* pending, void* host) {
   if (pending->pinned == nullptr) {
-    if (host != nullptr) std::memset(host, 0, pending->bytes);
+    if (pending->bytes > 0) std::memset(host, 0, pending->bytes);
     delete pending;
     return;
   }
   idle_slots().push_back(pending);
-  if (host == nullptr) return;
   if (wait_for(pending->arrived, "finish_download")) ++counters().late_waits;
   Fault found;
   std::memcpy(&found, pending->pinned, sizeof(Fault));
-  std::memcpy(host, pending->pinned + kRecord, pending->bytes);
+  if (pending->bytes > 0) std::memcpy(host, pending->pinned + kRecord, pending->bytes);
   raise_fault(found, pending->faults_before);
+}
+
+// Not waited for: the slot's next copy comes later in the stream, and a fault that this one carries
+// is in the next download too.
+void drop_download(PendingDownload* pending) noexcept {
+  if (pending->pinned == nullptr) {
+    delete pending;
+  } else {
+    idle_slots().push_back(pending);
+  }
 }
 
 void download(void* host, const void* from, size_t bytes) {
