@@ -89,7 +89,7 @@ class Chain {
     u = apply(f2, add_row(matmul(u, use(second)), use("2.bias")));
     return mean_square_difference(matmul(u, use("out")), Tensor::from(y, {in.size(0), 1}));
   }
-  // What nas/search.h asks of a task: train_loss, finish_step, all_parameters, reward.
+  // What nas/search.h asks of a task: train_loss, finish_step, all_parameters, rewards.
   Var train_loss(Tape& tape, const Architecture& arch, double shift, uint64_t) {
     return loss(tape, arch, shift);
   }
@@ -99,7 +99,11 @@ class Chain {
     const Tape::NoGrad no_grad(scoring_);
     return loss(scoring_, arch, 0.05).value().item();
   }
-  double reward(const Architecture& arch, uint64_t) { return 1 / (0.1 + held_out(arch)); }
+  std::vector<double> rewards(std::span<const Architecture> architectures, uint64_t) {
+    std::vector<double> list;
+    for (const Architecture& arch : architectures) list.push_back(1 / (0.1 + held_out(arch)));
+    return list;
+  }
 
  private:
   ParameterStore weights_;

@@ -6,8 +6,16 @@
 #include "data/file.h"
 
 namespace enas {
+namespace {
+int64_t most_skipped(int64_t step) { return std::max<int64_t>(10, step / 100); }
+}  // namespace
+
+bool IncidentLog::next_ends_run(int64_t step) const {
+  return session_.settings().text("on-nan") != "skip" || count_ + 1 > most_skipped(step);
+}
 
 void IncidentLog::report(const Incident& incident, const std::function<void()>& save) {
+  const bool ends = next_ends_run(incident.step);
   ++count_;
   const Settings& settings = session_.settings();
   const std::string folder = session_.directory().file("incidents");
@@ -21,15 +29,14 @@ void IncidentLog::report(const Incident& incident, const std::function<void()>& 
   write_file_atomic(folder + "/" + std::to_string(count_) + ".json", line.text() + "\n");
   const std::string where =
       incident.phase + ": step " + std::to_string(incident.step) + ": " + incident.what;
-  const int64_t most = std::max<int64_t>(10, incident.step / 100);
-  if (settings.text("on-nan") == "skip" && count_ <= most) {
+  if (!ends) {
     session_.console().warn(where + "; skipped, see " + folder);
     return;
   }
   save();
   fail(
       ErrorKind::diverged, incident.phase, "step ", incident.step, ": ", incident.what,
-      count_ > most ? "; too many skipped steps" : "",
+      count_ > most_skipped(incident.step) ? "; too many skipped steps" : "",
       "; weights and optimizer are in the checkpoint as before it, the step in ", folder,
       "; try enas_ptb resume RUN --on-nan skip, or a new run with a smaller learning rate or clip");
 }

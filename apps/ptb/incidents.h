@@ -26,6 +26,8 @@ class IncidentLog {
   explicit IncidentLog(Session& session) : session_(session) {}
   // `save` writes the stage's checkpoint. Throws Error{diverged} where the run must end.
   void report(const Incident& incident, const std::function<void()>& save);
+  // Whether an incident at this step, the next to be reported, would end the run.
+  bool next_ends_run(int64_t step) const;
   int64_t count() const { return count_; }
   void set_count(int64_t count) { count_ = count; }  // from the checkpoint
 

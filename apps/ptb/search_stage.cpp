@@ -6,7 +6,6 @@
 #include <numeric>
 
 #include "apps/ptb/weights.h"
-#include "apps/run/progress.h"
 
 namespace enas {
 namespace {
@@ -24,7 +23,15 @@ SearchStage::SearchStage(Session& session, const PtbOptions& options, const Corp
       sgd_(options.shared_sgd()),
       baseline_(options.baseline()),
       bounds_(entropy_bounds(controller_.decisions())),
-      incidents_(session) {}
+      incidents_(session),
+      guard_(session, options.max_steps()),
+      steps_(session, guard_, incidents_, task_, sgd_, steps_stage()) {}
+
+TextSteps::Stage SearchStage::steps_stage() {
+  return {
+      "shared", options_.shared_windows(), options_.search_epochs(), options_.log_every(), false, 0,
+      {},       [this] { save(false); },   [this] { save(true); }};
+}
 
 bool SearchStage::run(const Checkpoint* from, double budget_share) {
   session_.begin_stage("search", budget_share, from != nullptr);
@@ -43,13 +50,13 @@ bool SearchStage::run(const Checkpoint* from, double budget_share) {
                   child_.space().nodes(), child_.space().count(),
                   format_count(static_cast<double>(child_.parameters().count())), strategy));
   Next next = Next::go_on;
-  while (next == Next::go_on && epoch_ < options_.search_epochs()) {
+  while (next == Next::go_on && steps_.epoch() < options_.search_epochs()) {
     next = shared_phase();
     if (next == Next::go_on)
       next = options_.random_strategy() ? scoring_phase() : controller_phase();
     if (next != Next::go_on) break;
-    ++epoch_;
-    window_ = update_ = 0;
+    steps_.next_epoch();
+    update_ = 0;
   }
   if (next == Next::leave) {
     save(true);
@@ -59,173 +66,167 @@ bool SearchStage::run(const Checkpoint* from, double budget_share) {
   return true;
 }
 
-SearchStage::Next SearchStage::before_step() {
-  if (session_.interrupted()) return Next::leave;
-  if (session_.out_of_budget()) ended_by_ = "ended by --budget";
-  if (options_.max_steps() > 0 && steps_ >= options_.max_steps())
-    ended_by_ = "ended by --max-steps";
-  if (!ended_by_.empty()) return Next::finish;
-  if (session_.save_due()) save(false);
-  return Next::go_on;
-}
-
 std::vector<Architecture> SearchStage::sample(int64_t count, int64_t first) const {
-  const Random random{options_.seed(), Stream::shared_sample, static_cast<uint64_t>(epoch_)};
+  const Random random{options_.seed(), Stream::shared_sample,
+                      static_cast<uint64_t>(steps_.epoch())};
   if (options_.random_strategy())
     return uniform_architectures(controller_.decisions(), count, random, first);
   return architectures_of(controller_.sample(count, random, first));
 }
 
-SearchStage::Next SearchStage::shared_phase() {
-  const WindowPlan plan(options_.shared_windows(), task_.train_streams().length(),
-                        task_.options().bptt, options_.seed());
-  const std::vector<WindowSpan> windows = plan.epoch(epoch_);
-  const auto count = static_cast<int64_t>(windows.size()), per_step = options_.shared_samples();
-  if (window_ >= count) return Next::go_on;
-  if (window_ == 0) task_.reset_state();
-  // The policy is frozen in a shared phase: its architectures come in one batch, the same ones
-  // after a resume.
-  const std::vector<Architecture> architectures =
-      sample((count - window_) * per_step, window_ * per_step);
-  Progress progress(session_.console(),
-                    fmt::format("shared {}/{}", epoch_ + 1, options_.search_epochs()), "tokens",
-                    (windows.back().start + windows.back().length) * task_.options().batch,
-                    windows[static_cast<size_t>(window_)].start * task_.options().batch);
-  for (int64_t first = window_; window_ < count; ++window_) {
-    if (const Next next = before_step(); next != Next::go_on) {
-      if (next == Next::finish && meter_.steps() > 0)
-        shared_line(windows[static_cast<size_t>(window_) - 1]);
-      return next;
-    }
-    const WindowSpan& span = windows[static_cast<size_t>(window_)];
-    const double begin = session_.console().now();
-    const std::span<const Architecture> chosen(architectures.data() + (window_ - first) * per_step,
-                                               static_cast<size_t>(per_step));
-    const StepReport report =
-        shared_step(tape_, task_, chosen, task_.train_streams().window(span.start, span.length),
-                    static_cast<uint64_t>(steps_), sgd_, shared_rate(span));
-    if (!report.finite) {
-      incident("shared", steps_ + 1,
-               fmt::format("loss {}, gradient norm {}", report.loss, report.grad_norm),
-               child_.space().to_string(chosen[0]));
-    }
-    ++steps_;
-    session_.count_step();
-    const int64_t tokens = span.length * task_.options().batch;
-    meter_.add(task_.last_cross_entropy(), tokens, report, session_.console().now() - begin);
-    const std::string detail = "ppl " + format_perplexity(meter_.perplexity());
-    progress.advance(tokens, detail);
-    if (meter_.full(options_.log_every(), window_ + 1 == count)) {
-      shared_line(span);
-      progress.milestone(detail);
-    }
-  }
-  return Next::go_on;
+// The policy is frozen in a shared phase: its architectures come in one batch, the same ones after
+// a resume.
+Next SearchStage::shared_phase() {
+  const int64_t per_step = options_.shared_samples();
+  return steps_.run_epoch(options_.shared_lr(), [&](int64_t first, int64_t n) {
+    return sample(n * per_step, first * per_step);
+  });
 }
 
-double SearchStage::shared_rate(const WindowSpan& span) const {
-  return options_.shared_lr() * static_cast<double>(span.length) /
-         static_cast<double>(task_.options().bptt);
-}
-
-void SearchStage::shared_line(const WindowSpan& last) {
-  session_.write(
-      meter_.line("shared", epoch_ + 1, steps_, session_.total_seconds(), shared_rate(last)));
-  meter_.reset();
-}
-
-SearchStage::Next SearchStage::controller_phase() {
+Next SearchStage::controller_phase() {
   const int64_t count = options_.controller_steps();
   Progress progress(session_.console(),
-                    fmt::format("controller {}/{}", epoch_ + 1, options_.search_epochs()),
+                    fmt::format("controller {}/{}", steps_.epoch() + 1, options_.search_epochs()),
                     "updates", count, update_);
+  const std::function<void()> settle_last = [&] {
+    last_.settle(
+        [&](const Updated& made) { settle_update(made, made.update + 1 == count, progress); });
+  };
   for (; update_ < count; ++update_) {
-    if (const Next next = before_step(); next != Next::go_on) return next;
-    ControllerReport report;
-    try {
-      report =
-          controller_step(tape_, task_, controller_, adam_, baseline_, options_.controller_step(),
-                          options_.seed(), static_cast<uint64_t>(updates_));
-      if (!report.finite) {
-        incident("controller", updates_ + 1,
-                 fmt::format("policy gradient norm {}", report.grad_norm), "");
-      }
-    } catch (const Error& error) {  // a reward or a logit; baseline and policy are as before
-      if (error.kind() != ErrorKind::diverged || report.samples > 0) throw;
-      incident("controller", updates_ + 1, error.what(), "");
-    }
+    if (const Next next = guard_.before_step(steps_.steps(), settle_last, [this] { save(false); });
+        next != Next::go_on)
+      return next;
+    std::optional<Updated> made = update_policy(settle_last);
     ++updates_;
     session_.count_step();
-    const bool made = report.samples > 0;
-    const std::string detail =
-        made ? fmt::format("reward {:.2f}  entropy {:.3f} in {:.2f}..{:.2f} nats", report.reward,
-                           report.entropy, bounds_.lowest, bounds_.highest)
-             : "skipped";
-    progress.advance(1, detail);
-    if ((update_ + 1) % options_.log_every() == 0 || update_ + 1 == count) {
-      if (made) controller_line(report);
-      progress.milestone(detail);
+    if (made) {
+      last_.hold(std::move(*made));
+    } else {
+      progress.advance(1, "skipped");
+      if ((update_ + 1) % options_.log_every() == 0 || update_ + 1 == count)
+        progress.milestone("skipped");
     }
   }
+  settle_last();
   return Next::go_on;
 }
 
-SearchStage::Next SearchStage::scoring_phase() {
+std::optional<SearchStage::Updated> SearchStage::update_policy(
+    const std::function<void()>& settle_last) {
+  const ControllerStepOptions options = options_.controller_step();
+  std::string bad;  // a logit or a reward; baseline and policy are as before
+  const auto attempt = [&](const auto& part) {
+    try {
+      part();
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::diverged) throw;
+      bad = error.what();
+    }
+  };
+  ScoredSamples samples;
+  std::optional<Updated> made;
+  attempt([&] {
+    samples = score_samples(task_, controller_, options, options_.seed(),
+                            static_cast<uint64_t>(updates_));
+  });
+  settle_last();  // its gate has come in by now
+  if (bad.empty()) {
+    attempt([&] {
+      made = Updated{update_, updates_ + 1,
+                     policy_update(tape_, controller_, adam_, baseline_, options, samples)};
+    });
+  }
+  if (!bad.empty())
+    incidents_.report({"controller", updates_ + 1, bad, ""}, [this] { save(true); });
+  return made;
+}
+
+void SearchStage::settle_update(const Updated& made, bool phase_ends, Progress& progress) {
+  const ControllerReport& report = made.report;
+  settle(report, baseline_);
+  if (!report.step.finite()) {
+    incidents_.report({"controller", made.number,
+                       fmt::format("policy gradient norm {}", report.step.grad_norm()), ""},
+                      [&] {
+                        update_ = made.update;
+                        updates_ = made.number - 1;
+                        save(true);
+                      });
+  }
+  const std::string detail =
+      fmt::format("reward {:.2f}  entropy {:.3f} in {:.2f}..{:.2f} nats", report.reward,
+                  report.entropy, bounds_.lowest, bounds_.highest);
+  progress.advance(1, detail);
+  if ((made.update + 1) % options_.log_every() == 0 || phase_ends) {
+    controller_line(made);
+    progress.milestone(detail);
+  }
+}
+
+Next SearchStage::scoring_phase() {
   const int64_t count = options_.controller_steps(), samples = options_.controller_step().samples;
   Progress progress(session_.console(),
-                    fmt::format("scoring {}/{}", epoch_ + 1, options_.search_epochs()),
+                    fmt::format("scoring {}/{}", steps_.epoch() + 1, options_.search_epochs()),
                     "architectures", count * samples, update_ * samples);
   for (; update_ < count; ++update_) {
-    if (const Next next = before_step(); next != Next::go_on) return next;
-    const Random random{options_.seed(), Stream::policy_sample, static_cast<uint64_t>(updates_)};
-    double sum = 0;
-    for (int64_t s = 0; s < samples; ++s) {
-      const Architecture arch = uniform_architectures(controller_.decisions(), 1, random, s)[0];
-      const double reward = task_.reward(arch, static_cast<uint64_t>(updates_ * samples + s));
-      if (std::isfinite(reward)) {
-        scored_.add(arch, reward);
-      } else {
-        incident("scoring", updates_ + 1, fmt::format("reward {}", reward),
-                 child_.space().to_string(arch));
-      }
-      sum += reward;
-    }
-    ++updates_;
-    session_.count_step();
-    const std::string detail = fmt::format("reward {:.4f}", sum / static_cast<double>(samples));
-    progress.advance(samples, detail);
-    if ((update_ + 1) % options_.log_every() == 0 || update_ + 1 == count) {
-      Metrics::Line line;
-      line.add("phase", "controller").add("epoch", epoch_ + 1).add("step", updates_);
-      line.add("time_s", session_.total_seconds())
-          .add("reward", sum / static_cast<double>(samples));
-      if (scored_.size() > 0) line.add("arch", child_.space().to_string(scored_.best(1)[0]));
-      session_.write(line);
-      progress.milestone(detail);
-    }
+    if (const Next next = guard_.before_step(
+            steps_.steps(), [] {}, [this] { save(false); });
+        next != Next::go_on)
+      return next;
+    score_uniform(progress);
   }
   return Next::go_on;
 }
 
-void SearchStage::controller_line(const ControllerReport& report) {
+// One scoring step: as many uniform candidates as a policy update scores samples.
+void SearchStage::score_uniform(Progress& progress) {
+  const int64_t samples = options_.controller_step().samples;
+  const std::vector<Architecture> archs = uniform_architectures(
+      controller_.decisions(), samples,
+      Random{options_.seed(), Stream::policy_sample, static_cast<uint64_t>(updates_)});
+  const std::vector<double> rewards =
+      task_.rewards(archs, static_cast<uint64_t>(updates_ * samples));
+  for (size_t s = 0; s < archs.size(); ++s) {  // first: one may end the run before this step
+    if (!std::isfinite(rewards[s])) {
+      incidents_.report({"scoring", updates_ + 1, fmt::format("reward {}", rewards[s]),
+                         child_.space().to_string(archs[s])},
+                        [this] { save(true); });
+    }
+  }
+  for (size_t s = 0; s < archs.size(); ++s) {
+    if (std::isfinite(rewards[s])) scored_.add(archs[s], rewards[s]);
+  }
+  ++updates_;
+  session_.count_step();
+  const double mean =
+      std::accumulate(rewards.begin(), rewards.end(), 0.0) / static_cast<double>(samples);
+  const std::string detail = fmt::format("reward {:.4f}", mean);
+  progress.advance(samples, detail);
+  if ((update_ + 1) % options_.log_every() == 0 || update_ + 1 == options_.controller_steps()) {
+    Metrics::Line line;
+    line.add("phase", "controller").add("epoch", steps_.epoch() + 1).add("step", updates_);
+    line.add("time_s", session_.total_seconds()).add("reward", mean);
+    if (scored_.size() > 0) line.add("arch", child_.space().to_string(scored_.best(1)[0]));
+    session_.write(line);
+    progress.milestone(detail);
+  }
+}
+
+void SearchStage::controller_line(const Updated& made) {
+  const ControllerReport& report = made.report;
   Metrics::Line line;
   line.add("phase", "controller")
-      .add("epoch", epoch_ + 1)
-      .add("step", updates_)
+      .add("epoch", steps_.epoch() + 1)
+      .add("step", made.number)
       .add("time_s", session_.total_seconds());
   line.add("lr", options_.controller_step().lr)
-      .add("grad_norm", report.grad_norm)
+      .add("grad_norm", report.step.grad_norm())
       .add("reward", report.reward);
   line.add("baseline", report.baseline)
       .add("entropy", report.entropy)
       .add("entropy_max", bounds_.highest);
   line.add("entropy_min", bounds_.lowest).add("arch", child_.space().to_string(report.best));
   session_.write(line);
-}
-
-void SearchStage::incident(const std::string& phase, int64_t step, const std::string& what,
-                           const std::string& arch) {
-  incidents_.report({phase, step, what, arch}, [this] { save(true); });
 }
 
 double SearchStage::policy_entropy() const {
@@ -243,17 +244,14 @@ void SearchStage::save(bool must) {
   sgd_.state(c.tensors, "sgd.");
   adam_.state(c.tensors, "adam.");
   c.tensors.emplace("carried_state", task_.state());
-  c.set_integer("epoch", epoch_);
-  c.set_integer("window", window_);
   c.set_integer("update", update_);
-  c.set_integer("steps", steps_);
+  steps_.save(c);
   c.set_integer("updates", updates_);
   c.set_real("first_entropy", first_entropy_);
   if (baseline_.value()) c.set_real("baseline", *baseline_.value());
   c.set_integer("incidents", incidents_.count());
   if (options_.random_strategy()) scored_.state(c.tensors, "scored.");
   c.tensors.emplace("reward_state", task_.reward_state());
-  meter_.save(c);
   session_.save(std::move(c), must);
 }
 
@@ -264,17 +262,14 @@ void SearchStage::load(const Checkpoint& c) {
   sgd_.load_state(c.tensors, "sgd.");
   adam_.load_state(c.tensors, "adam.");
   c.restore("carried_state", task_.state());
-  epoch_ = c.integer("epoch");
-  window_ = c.integer("window");
   update_ = c.integer("update");
-  steps_ = c.integer("steps");
+  steps_.load(c);
   updates_ = c.integer("updates");
   first_entropy_ = c.real("first_entropy");
   if (c.has_value("baseline")) baseline_.set(c.real("baseline"));
   incidents_.set_count(c.integer("incidents"));
   if (options_.random_strategy()) scored_.load_state(c.tensors, "scored.");
   c.restore("reward_state", task_.reward_state());
-  meter_.load(c);
 }
 
 void SearchStage::finish() {
@@ -284,8 +279,9 @@ void SearchStage::finish() {
   save_weights(session_.directory().shared_weights(),
                child_metadata(child_, corpus_, result_toml(session_.settings())),
                {&child_.parameters(), &controller_.parameters()}, scored);
-  const std::string done = fmt::format("search: {} after {} shared steps and {} ",
-                                       ended_by_.empty() ? "done" : ended_by_, steps_, updates_);
+  const std::string done =
+      fmt::format("search: {} after {} shared steps and {} ",
+                  guard_.ended_by().empty() ? "done" : guard_.ended_by(), steps_.steps(), updates_);
   const std::string time = format_seconds(session_.stage_seconds());
   if (options_.random_strategy()) {
     session_.console().line(done + fmt::format("scoring steps, {}; {} uniform candidates scored",

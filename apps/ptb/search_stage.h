@@ -1,10 +1,7 @@
 // The search: shared phases and controller phases in turn (docs/method.md section 4), resumable
 // between any two steps.
 #pragma once
-#include "apps/ptb/incidents.h"
-#include "apps/ptb/options.h"
-#include "apps/ptb/step_meter.h"
-#include "apps/run/session.h"
+#include "apps/ptb/text_steps.h"
 #include "data/text.h"
 #include "nas/baseline.h"
 
@@ -18,17 +15,22 @@ class SearchStage {
   bool run(const Checkpoint* from, double budget_share);
 
  private:
-  enum class Next { go_on, finish, leave };
-  Next before_step();
+  // A policy update whose gate has not been read.
+  struct Updated {
+    int64_t update, number;  // of this epoch's phase, from 0; of the search, from 1
+    ControllerReport report;
+  };
+  TextSteps::Stage steps_stage();
   Next shared_phase();
-  void shared_line(const WindowSpan& last);  // of the steps since the line before
-  double shared_rate(const WindowSpan& span) const;
   Next controller_phase();
+  // The next update, without waiting for its gate; where rewards or logits are not finite an
+  // incident and none. settle_last reads the one before.
+  std::optional<Updated> update_policy(const std::function<void()>& settle_last);
+  void settle_update(const Updated& made, bool phase_ends, Progress& progress);
   Next scoring_phase();  // of random search, in the place of the controller's
   std::vector<Architecture> sample(int64_t count, int64_t first) const;
-  void controller_line(const ControllerReport& report);
-  void incident(const std::string& phase, int64_t step, const std::string& what,
-                const std::string& arch);
+  void score_uniform(Progress& progress);
+  void controller_line(const Updated& made);
   double policy_entropy() const;
   void save(bool must);
   void load(const Checkpoint& checkpoint);
@@ -46,17 +48,15 @@ class SearchStage {
   EntropyBounds bounds_;
   ScoredCandidates scored_;  // of random search
   IncidentLog incidents_;
-  Tape tape_;
+  StepGuard guard_;
+  TextSteps steps_;  // the shared ones
+  Tape tape_;        // of the policy
+  OneLate<Updated> last_;
 
-  // Where the search stands: all that a resume needs beside the tensors.
-  int64_t epoch_ = 0;
-  int64_t window_ = 0;   // of this epoch's shared phase; past the last one in the controller phase
+  // Where the search stands: with steps_, all that a resume needs beside the tensors.
   int64_t update_ = 0;   // of this epoch's controller phase
-  int64_t steps_ = 0;    // shared steps so far
   int64_t updates_ = 0;  // policy updates so far
   double first_entropy_ = 0;
-  std::string ended_by_;  // what cut the search short, in words
-  StepMeter meter_;
 };
 
 }  // namespace enas

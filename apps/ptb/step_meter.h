@@ -20,11 +20,11 @@ inline std::string format_perplexity(double perplexity) {
 class StepMeter {
  public:
   void add(double cross_entropy, int64_t tokens, const StepReport& report, double seconds) {
-    if (!report.finite) return;  // skipped
+    if (!report.finite()) return;  // skipped
     nll_ += cross_entropy * static_cast<double>(tokens);
     tokens_ += tokens;
-    loss_ += report.loss;
-    norm_ += report.grad_norm;
+    loss_ += report.loss();
+    norm_ += report.grad_norm();
     seconds_ += seconds;
     ++steps_;
   }

@@ -3,10 +3,7 @@
 #pragma once
 #include <map>
 
-#include "apps/ptb/incidents.h"
-#include "apps/ptb/options.h"
-#include "apps/ptb/step_meter.h"
-#include "apps/run/session.h"
+#include "apps/ptb/text_steps.h"
 #include "data/text.h"
 
 namespace enas {
@@ -20,11 +17,8 @@ class TrainStage {
   bool run(const Checkpoint* from, double budget_share);
 
  private:
-  enum class Next { go_on, finish, leave };
-  Next before_step();
+  TextSteps::Stage steps_stage();
   Next train_epoch();
-  void train_line(const WindowSpan& last);  // of the steps since the line before
-  double rate(const WindowSpan& span) const;
   void validate();
   void save(bool must);
   void load(const Checkpoint& checkpoint);
@@ -39,16 +33,14 @@ class TrainStage {
   Sgd sgd_;
   WeightAverage average_;
   IncidentLog incidents_;
-  Tape tape_;
+  StepGuard guard_;
+  TextSteps steps_;
 
-  int64_t epoch_ = 0, window_ = 0, steps_ = 0;
   bool validated_ = false;  // this epoch's validation is done
   double best_ = 0;         // validation perplexity; 0: none yet
   double last_ = 0;         // the newest one
   int64_t best_epoch_ = 0;
   std::map<std::string, Tensor> best_weights_;
-  std::string ended_by_;  // what cut training short, in words
-  StepMeter meter_;
 };
 
 }  // namespace enas

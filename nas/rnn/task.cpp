@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "ops/grad_norm.h"
+#include "ops/gate_state.h"
 
 namespace enas {
 namespace {
@@ -11,6 +11,20 @@ constexpr int64_t kEvalWindow =
 }  // namespace
 
 double TextScore::perplexity() const { return std::exp(loss()); }
+
+void UnreadScore::add(const Tensor& cross_entropy, int64_t tokens) {
+  means_.emplace_back(cross_entropy);
+  tokens_.push_back(tokens);
+}
+
+TextScore UnreadScore::read() const {
+  TextScore score;
+  for (size_t k = 0; k < means_.size(); ++k) {
+    score.nll += means_[k].values()[0] * static_cast<double>(tokens_[k]);
+    score.tokens += tokens_[k];
+  }
+  return score;
+}
 
 RnnTask::RnnTask(RnnChild& child, const RnnTaskOptions& options, std::span<const int32_t> train,
                  std::span<const int32_t> valid, int32_t eos)
@@ -35,71 +49,81 @@ Var RnnTask::train_loss(Tape& tape, const Architecture& arch, const TextWindow& 
   RnnChild::Pass pass = child_.run(tape, arch, window, state_, masks);
   if (!next_state_.defined()) {
     next_state_ = std::move(pass.state);
-    cross_entropy_ = 0;
-    losses_ = 0;
+    cross_entropies_.clear();
+    tokens_ = window.length * window.batch;
   }
-  cross_entropy_ += pass.cross_entropy.value().item();
-  ++losses_;
+  cross_entropies_.push_back(pass.cross_entropy.value());
   return pass.loss;
 }
 
-void RnnTask::finish_step(const Tensor& gate) {
-  if (gate.item(kGateFinite) != 0) {
-    state_ = std::move(next_state_);
-  } else {
-    reset_state();
-  }
-  next_state_ = Tensor();
+UnreadScore RnnTask::last_cross_entropy() const {
+  UnreadScore score;
+  for (const Tensor& one : cross_entropies_) score.add(one, tokens_);
+  return score;
 }
 
-TextScore RnnTask::score_windows(const Architecture& arch, const TextStreams& streams,
-                                 std::span<const WindowSpan> windows) {
+void RnnTask::finish_step(const Tensor& gate) {
+  state_ = std::move(next_state_);
+  next_state_ = Tensor();
+  gate_state(state_, gate);
+}
+
+UnreadScore RnnTask::score_windows(const Architecture& arch, const TextStreams& streams,
+                                   std::span<const WindowSpan> windows) {
   const Tape::NoGrad no_grad(scoring_);
   Tensor state = child_.zero_state(streams.batch());
-  TextScore score;
+  UnreadScore score;
   for (const WindowSpan& span : windows) {
     const TextWindow window = streams.window(span.start, span.length);
     const RnnChild::Pass pass = child_.run(scoring_, arch, window, state);
-    const int64_t tokens = window.length * window.batch;
-    score.nll += pass.cross_entropy.value().item() * static_cast<double>(tokens);
-    score.tokens += tokens;
+    score.add(pass.cross_entropy.value(), window.length * window.batch);
     state = pass.state;
   }
   return score;
 }
 
-double RnnTask::reward(const Architecture& arch, uint64_t sample) {
-  const WindowSpan& span = reward_windows_[static_cast<size_t>(sample % reward_windows_.size())];
-  if (!options_.reward_dropout) {
-    return options_.reward_scale / score_windows(arch, valid_, {&span, 1}).perplexity();
-  }
+UnreadScore RnnTask::score_with_dropout(const Architecture& arch, uint64_t sample) {
   const Tape::NoGrad no_grad(scoring_);
+  const WindowSpan& span = reward_windows_[static_cast<size_t>(sample % reward_windows_.size())];
+  const TextWindow window = valid_.window(span.start, span.length);
   // Masks that no training step draws: their numbers count down from the top.
   const RnnMasks masks = draw_masks(child_.options(), options_.reward_batch, options_.seed,
                                     ~uint64_t{0} - sample, child_.dtype());
-  const RnnChild::Pass pass =
-      child_.run(scoring_, arch, valid_.window(span.start, span.length), reward_state_, masks);
-  const double reward = options_.reward_scale / std::exp(pass.cross_entropy.value().item());
-  // As finish_step: what is not finite is never carried on.
-  if (std::isfinite(reward)) {
-    reward_state_ = pass.state;
-  } else {
-    reward_state_.fill(0);
+  const RnnChild::Pass pass = child_.run(scoring_, arch, window, reward_state_, masks);
+  reward_state_ = pass.state;
+  // As finish_step, by a gate that only the loss can close.
+  gate_state(reward_state_, grad_norm({}, 0, pass.cross_entropy.value()));
+  UnreadScore score;
+  score.add(pass.cross_entropy.value(), window.length * window.batch);
+  return score;
+}
+
+std::vector<double> RnnTask::rewards(std::span<const Architecture> architectures, uint64_t first) {
+  std::vector<UnreadScore> scores;
+  for (const Architecture& arch : architectures) {
+    const uint64_t sample = first + scores.size();
+    const WindowSpan& span = reward_windows_[static_cast<size_t>(sample % reward_windows_.size())];
+    scores.push_back(options_.reward_dropout ? score_with_dropout(arch, sample)
+                                             : score_windows(arch, valid_, {&span, 1}));
   }
-  return reward;
+  std::vector<double> list;
+  for (const UnreadScore& score : scores)
+    list.push_back(options_.reward_scale / score.read().perplexity());
+  return list;
 }
 
 TextScore RnnTask::score(const Architecture& arch, int64_t windows) {
   const auto all = std::span<const WindowSpan>(reward_windows_);
   const size_t most = all.size();
-  return score_windows(
-      arch, valid_, all.first(windows > 0 ? std::min(static_cast<size_t>(windows), most) : most));
+  return score_windows(arch, valid_,
+                       all.first(windows > 0 ? std::min(static_cast<size_t>(windows), most) : most))
+      .read();
 }
 
 TextScore RnnTask::evaluate(const Architecture& arch, std::span<const int32_t> tokens) {
   const TextStreams stream(tokens, 1, eos_);
   const WindowPlan plan(WindowPlan::Kind::whole, stream.length(), kEvalWindow, options_.seed);
-  return score_windows(arch, stream, plan.epoch(0));
+  return score_windows(arch, stream, plan.epoch(0)).read();
 }
 
 }  // namespace enas

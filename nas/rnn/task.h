@@ -8,6 +8,7 @@
 
 #include "data/loader.h"
 #include "nas/rnn/child.h"
+#include "tensor/readback.h"
 
 namespace enas {
 
@@ -30,6 +31,17 @@ struct TextScore {
   double perplexity() const;
 };
 
+// Cross-entropies on their way to the host.
+class UnreadScore {
+ public:
+  void add(const Tensor& cross_entropy, int64_t tokens);
+  TextScore read() const;  // waits for them
+
+ private:
+  std::vector<Readback> means_;
+  std::vector<int64_t> tokens_;
+};
+
 class RnnTask {
  public:
   // The token lists must outlive the task. Refuses (usage) a batch that leaves no window.
@@ -41,16 +53,17 @@ class RnnTask {
   Var train_loss(Tape& tape, const Architecture& arch, const TextWindow& window, uint64_t draw);
   void finish_step(const Tensor& gate);  // a step that was not finite leaves a zero state
   std::vector<Parameter*> all_parameters() { return child_.parameters().all(); }
-  // Cross-entropy of the last step, without regularisers, mean over its architectures.
-  double last_cross_entropy() const { return cross_entropy_ / losses_; }
+  // Cross-entropy of the last step, without regularisers: its loss() is the mean over the
+  // architectures.
+  UnreadScore last_cross_entropy() const;
   // Carried state: zeroed where an epoch begins, saved in the checkpoint.
   void reset_state();
   Tensor& state() { return state_; }
   Tensor& reward_state() { return reward_state_; }  // carried under reward_dropout
 
-  // Of controller_step: reward_scale / perplexity on validation window number `sample` (cyclic),
-  // state zero, no dropout.
-  double reward(const Architecture& arch, uint64_t sample);
+  // Of controller_step: reward_scale / perplexity of each architecture on a validation window of
+  // its own, number first, first + 1, ... (cyclic), state zero, no dropout.
+  std::vector<double> rewards(std::span<const Architecture> architectures, uint64_t first);
   // The whole validation text by batched streams, state carried from zero, no dropout; windows > 0:
   // only the first ones.
   TextScore score(const Architecture& arch, int64_t windows = 0);
@@ -64,19 +77,20 @@ class RnnTask {
   const RnnTaskOptions& options() const { return options_; }
 
  private:
-  TextScore score_windows(const Architecture& arch, const TextStreams& streams,
-                          std::span<const WindowSpan> windows);
+  UnreadScore score_windows(const Architecture& arch, const TextStreams& streams,
+                            std::span<const WindowSpan> windows);
+  UnreadScore score_with_dropout(const Architecture& arch, uint64_t sample);
 
   RnnChild& child_;
   RnnTaskOptions options_;
   int32_t eos_;
   TextStreams train_, valid_;
   std::vector<WindowSpan> reward_windows_;
-  Tensor state_;         // [batch, H]
-  Tensor reward_state_;  // [reward_batch, H]
-  Tensor next_state_;    // of the step being made
-  double cross_entropy_ = 0;
-  int losses_ = 0;  // of the step being made or made last
+  Tensor state_;                         // [batch, H]
+  Tensor reward_state_;                  // [reward_batch, H]
+  Tensor next_state_;                    // of the step being made
+  std::vector<Tensor> cross_entropies_;  // of the step being made or made last
+  int64_t tokens_ = 0;                   // of its window
   Tape scoring_;
 };
 

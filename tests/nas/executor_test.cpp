@@ -69,7 +69,7 @@ TEST(Executor, UntouchedWeightsAndSlotsKeepTheirBits) {
     const auto weights = bytes_of(small.child.parameters()), slots = bytes_of(sgd);
     const StepReport report =
         shared_step(tape, small.task, {&arch, 1}, small.window(), step++, sgd, 1);
-    ASSERT_TRUE(report.finite);
+    ASSERT_TRUE(report.finite());
     const auto names = names_of(small.child.space().decode(arch));
     for (const auto& [name, bytes] : bytes_of(small.child.parameters()))
       EXPECT_EQ(bytes != weights.at(name), names.count(name) == 1) << name;
@@ -122,7 +122,7 @@ TEST_P(TinySpace, EveryArchitectureTrainsAStep) {
     const auto before = bytes_of(child.parameters());
     const StepReport report =
         shared_step(tape, task, {&arch, 1}, task.train_streams().window(0, 3), step++, sgd, 0.5);
-    EXPECT_TRUE(report.finite && report.loss > 0 && report.grad_norm > 0);
+    EXPECT_TRUE(report.finite() && report.loss() > 0 && report.grad_norm() > 0);
     size_t changed = 0;
     for (const auto& [name, bytes] : bytes_of(child.parameters()))
       changed += bytes != before.at(name) ? 1 : 0;

@@ -63,8 +63,8 @@ std::map<std::string, std::string> after(const std::vector<Fault>& faults, bool 
   uint64_t number = 0;
   for (const Fault fault : faults) {
     const StepReport report = shared_step(tape, task, {&none, 1}, fault, number++, sgd, 0.1);
-    EXPECT_EQ(report.finite, fault == Fault::none);
-    average.update(task.parameters.all(), static_cast<int64_t>(number), report.gate);
+    EXPECT_EQ(report.finite(), fault == Fault::none);
+    average.update(task.parameters.all(), static_cast<int64_t>(number), report.gate());
   }
   auto bytes = bytes_of(task.parameters);
   bytes.merge(bytes_of(sgd));
@@ -86,8 +86,48 @@ TEST(Incident, AFaultInLossOrGradientIsAsIfItHadNotBeen) {
   }
 }
 
+// Under `stop` the step after a bad one has been issued before the host sees the flag: the gate of
+// the bad one, handed on, keeps it from changing anything, and every later one.
+TEST(Incident, AStepIssuedAfterABadOneChangesNothingEither) {
+  for (const bool dense : {false, true}) {
+    TwoWeights task;
+    Sgd sgd({.momentum = 0.9, .clip = 0.5, .decay = 1e-3, .dense = dense});
+    WeightAverage average({.start_step = 1});
+    Tape tape;
+    const Architecture none;
+    int64_t number = 0;
+    const auto step = [&](Fault fault, const Tensor& previous) {
+      StepReport report = shared_step(tape, task, {&none, 1}, fault, static_cast<uint64_t>(number),
+                                      sgd, 0.1, previous);
+      average.update(task.parameters.all(), ++number, report.gate());
+      return report;
+    };
+    const auto bytes = [&] {
+      auto all = bytes_of(task.parameters);
+      all.merge(bytes_of(sgd));
+      all.merge(state_bytes(average));
+      return all;
+    };
+    const StepReport good = step(Fault::none, Tensor());
+    const auto want = bytes();
+    const StepReport bad = step(Fault::gradient, good.gate());
+    const StepReport after = step(Fault::none, bad.gate()), later = step(Fault::none, after.gate());
+    EXPECT_TRUE(good.finite());
+    EXPECT_FALSE(bad.finite() || after.finite() || later.finite());
+    EXPECT_TRUE(std::isfinite(after.loss()) && std::isfinite(after.grad_norm()));
+    EXPECT_TRUE(bytes() == want);
+    EXPECT_TRUE(step(Fault::none, good.gate()).finite());
+    EXPECT_FALSE(bytes() == want);
+  }
+}
+
 struct Rewarder {
-  double reward(const Architecture&, uint64_t sample) { return sample % 4 == 2 ? bad : 1.0; }
+  std::vector<double> rewards(std::span<const Architecture> archs, uint64_t first) const {
+    std::vector<double> list;
+    for (uint64_t s = first; list.size() < archs.size(); ++s)
+      list.push_back(s % 4 == 2 ? bad : 1.0);
+    return list;
+  }
   double bad = 1;
 };
 
@@ -118,7 +158,7 @@ class PolicyIncident : public testing::Test {
 TEST_F(PolicyIncident, ABadRewardChangesNothing) {
   for (const bool first : {true, false}) {  // before and after the baseline has a value
     if (!first) {
-      ASSERT_TRUE(step(2, 0).finite);
+      ASSERT_TRUE(step(2, 0).step.finite());
     }
     const auto before = bytes();
     for (const double bad : {kNan, kInf, -kInf}) {
@@ -131,35 +171,35 @@ TEST_F(PolicyIncident, ABadRewardChangesNothing) {
       EXPECT_TRUE(bytes() == before) << bad;
     }
   }
-  EXPECT_TRUE(step(2, 1).finite);
+  EXPECT_TRUE(step(2, 1).step.finite());
 }
 
 // A reward that is finite but too large for the policy's f32 gradient.
 TEST_F(PolicyIncident, ABadPolicyGradientChangesNothing) {
   for (const bool first : {true, false}) {
     if (!first) {
-      ASSERT_TRUE(step(2, 0).finite);
+      ASSERT_TRUE(step(2, 0).step.finite());
     }
     const auto before = bytes();
     for (const double bad : {1e200, -1e200}) {
-      EXPECT_FALSE(step(bad, 1).finite);
+      EXPECT_FALSE(step(bad, 1).step.finite());
       EXPECT_TRUE(bytes() == before) << bad;
     }
   }
   const auto before = bytes();
-  EXPECT_TRUE(step(2, 1).finite);
+  EXPECT_TRUE(step(2, 1).step.finite());
   EXPECT_FALSE(bytes() == before);
 }
 
 TEST_F(PolicyIncident, ABadWeightOfThePolicyIsSeenBeforeAnythingIsScored) {
-  ASSERT_TRUE(step(2, 0).finite);
+  ASSERT_TRUE(step(2, 0).step.finite());
   Tensor& value = controller_.parameters().get("controller.lstm").value;
   for (const double bad : {kNan, kInf}) {
     value.data<float>()[0] = static_cast<float>(bad);
     const auto before = bytes();
     bool seen = false;
     try {
-      seen = !step(2, 1).finite;
+      seen = !step(2, 1).step.finite();
     } catch (const Error& error) {
       seen = error.kind() == ErrorKind::diverged;
     }

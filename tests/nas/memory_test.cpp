@@ -40,9 +40,9 @@ class Search {
   void step(const Architecture& arch, int64_t length) {
     const auto window = task_.train_streams().window(0, length);
     const StepReport report = shared_step(tape_, task_, {&arch, 1}, window, step_++, sgd_, 1);
-    check(report.finite, "memory test", "step ", step_, " is not finite");
+    check(report.finite(), "memory test", "step ", step_, " is not finite");
   }
-  void reward(const Architecture& arch) { task_.reward(arch, step_); }
+  void reward(const Architecture& arch) { task_.rewards({&arch, 1}, step_); }
 
  private:
   static RnnChildOptions options() {

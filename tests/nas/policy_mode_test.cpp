@@ -16,8 +16,12 @@ namespace enas::test {
 namespace {
 
 struct TableTask {
-  std::map<Architecture, double> rewards;
-  double reward(const Architecture& arch, uint64_t) const { return rewards.at(arch); }
+  std::map<Architecture, double> table;
+  std::vector<double> rewards(std::span<const Architecture> archs, uint64_t) const {
+    std::vector<double> list;
+    for (const Architecture& arch : archs) list.push_back(table.at(arch));
+    return list;
+  }
 };
 
 TableTask table_of(const std::vector<Architecture>& all, uint64_t number) {
@@ -29,7 +33,7 @@ TableTask table_of(const std::vector<Architecture>& all, uint64_t number) {
     for (size_t d = 0; d < target.choices.size(); ++d) {
       reward += all[a].choices[d] == target.choices[d] ? 0.1 : 0;
     }
-    task.rewards[all[a]] = reward;
+    task.table[all[a]] = reward;
   }
   return task;
 }
@@ -58,7 +62,7 @@ TEST_P(PolicyMode, IsTheBestArchitectureFromEverySeed) {
   const PolicyShape unbounded{5, 0, 1.0 / 6};
   const std::vector<Architecture> all = enumerate(space.decisions(unbounded));
   TableTask task = table_of(all, GetParam());
-  const Architecture best = best_of(task.rewards);
+  const Architecture best = best_of(task.table);
   const ControllerStepOptions options{20, 0.005, 0, false};
   int found = 0, at_start = 0;
   double least = 1;

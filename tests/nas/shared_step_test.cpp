@@ -26,7 +26,7 @@ struct Single {
     SmallTask small(full_options(), 3, DType::f64);
     Tape tape;
     tape.backward(small.task.train_loss(tape, arch, small.window(), draw));
-    cross_entropy = small.task.last_cross_entropy();
+    cross_entropy = small.task.last_cross_entropy().read().loss();
     for (const Parameter* p : tape.parameters()) gradients[p->name] = p->grad.to_vector();
     const Tensor open = Tensor::full({kGateSize}, 1, DType::f64);
     small.task.finish_step(open);
@@ -49,7 +49,7 @@ TEST(SharedStep, GradientOfTwoIsTheMeanOfBoth) {
     Tape tape;
     const StepReport report =
         shared_step(tape, small.task, {&archs[pair], 2}, small.window(), step, sgd, 1);
-    ASSERT_TRUE(report.finite);
+    ASSERT_TRUE(report.finite());
     std::set<std::string> used, either;
     for (const Parameter* p : tape.parameters()) used.insert(p->name);
     EXPECT_EQ(used.size(), tape.parameters().size());  // each once
@@ -67,8 +67,8 @@ TEST(SharedStep, GradientOfTwoIsTheMeanOfBoth) {
       }
     }
     EXPECT_EQ(bytes_of(small.task.state()), one.state);  // the first one's is carried on
-    EXPECT_NEAR(small.task.last_cross_entropy(), (one.cross_entropy + two.cross_entropy) / 2,
-                1e-12);
+    EXPECT_NEAR(small.task.last_cross_entropy().read().loss(),
+                (one.cross_entropy + two.cross_entropy) / 2, 1e-12);
   }
 }
 
@@ -83,20 +83,20 @@ void expect_skipped(const std::string& name, double bad, bool dense) {
   const auto step = [&](uint64_t number) {
     return shared_step(tape, small.task, {&arch, 1}, small.window(5), number, sgd, 0.5);
   };
-  ASSERT_TRUE(step(0).finite);
+  ASSERT_TRUE(step(0).finite());
   EXPECT_NE(bytes_of(small.task.state()), bytes_of(small.child.zero_state(4)));
   Tensor& value = small.child.parameters().get(name).value;
   const double good = value.item(3);
   value.data<float>()[3] = static_cast<float>(bad);
   const auto weights = bytes_of(small.child.parameters()), slots = bytes_of(sgd);
   const StepReport report = step(1);
-  EXPECT_FALSE(report.finite);
-  EXPECT_EQ(report.gate.item(kGateFinite), 0);
+  EXPECT_FALSE(report.finite());
+  EXPECT_EQ(report.gate().item(kGateFinite), 0);
   EXPECT_EQ(bytes_of(small.child.parameters()), weights);
   EXPECT_EQ(bytes_of(sgd), slots);
   EXPECT_EQ(bytes_of(small.task.state()), bytes_of(small.child.zero_state(4)));
   value.data<float>()[3] = static_cast<float>(good);
-  EXPECT_TRUE(step(2).finite);
+  EXPECT_TRUE(step(2).finite());
 }
 
 TEST(SharedStep, AStepThatIsNotFiniteChangesNothing) {
@@ -153,7 +153,7 @@ std::map<std::string, std::string> search_bytes(int threads) {
       const auto window = task.train_streams().window(static_cast<int64_t>(k) * 9, 12);
       const StepReport report =
           shared_step(tape, task, {&archs[k], 1}, window, update * 15 + k, sgd, 2);
-      EXPECT_TRUE(report.finite);
+      EXPECT_TRUE(report.finite());
     }
     controller_step(tape, task, controller, adam, baseline, {.samples = 4, .lr = 0.01}, 1, update);
   }
@@ -182,8 +182,8 @@ class Reward : public testing::Test {
     RnnTaskOptions task_options = small_task_options();
     task_options.reward_dropout = switched;
     SmallTask small(options, 3, DType::f32, task_options);
-    for (const Architecture& other : earlier) small.task.reward(other, 1);
-    return small.task.reward(arch_, sample);
+    for (const Architecture& other : earlier) small.task.rewards({&other, 1}, 1);
+    return small.task.rewards({&arch_, 1}, sample)[0];
   }
   const std::vector<Architecture> archs_ = random_architectures(RnnSpace(3), 3);
   const Architecture arch_ = archs_[0];
@@ -204,7 +204,7 @@ TEST_F(Reward, IsAFunctionOfArchitectureAndSample) {
   Tape tape;
   Sgd sgd;
   shared_step(tape, small.task, {&archs_[1], 1}, small.window(), 0, sgd, 0);
-  EXPECT_EQ(small.task.reward(arch_, 0), first);
+  EXPECT_EQ(small.task.rewards({&arch_, 1}, 0)[0], first);
 }
 
 TEST_F(Reward, WithDropoutDependsOnMasksAndOnTheArchitectureBefore) {

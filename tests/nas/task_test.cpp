@@ -92,7 +92,7 @@ TEST_F(Task, ScoreIsDeterministicWhateverWasScoredBefore) {
   EXPECT_EQ(first.tokens, 3 * (101 / 3));  // the streams' tail is dropped
   for (size_t i = 1; i < archs_.size(); ++i) {
     EXPECT_NE(small.task.score(archs_[i], 3).nll, small.task.score(arch_, 3).nll);
-    small.task.reward(archs_[i], i);
+    small.task.rewards({&archs_[i], 1}, i);
     Tape tape;
     small.task.train_loss(tape, archs_[i], small.window(), i);
     small.task.finish_step(gate(1));
@@ -134,7 +134,7 @@ TEST_F(Task, StateIsCarriedInTraining) {
     tape.clear();
     which.task.train_loss(tape, arch_, which.window(start, length), 0);
     which.task.finish_step(gate(1));
-    return which.task.last_cross_entropy();
+    return which.task.last_cross_entropy().read().loss();
   };
   const double first = step(small, 0, 4), second = step(small, 4, 6), both = step(whole, 0, 10);
   EXPECT_NEAR((4 * first + 6 * second) / 10, both, 1e-6);
@@ -167,7 +167,7 @@ TEST_F(Task, TrainLossAddsRegularisersAndMasks) {
     SmallTask small(options);
     Tape tape;
     const double value = small.task.train_loss(tape, arch_, small.window(), draw).value().item();
-    return std::pair(value, small.task.last_cross_entropy());
+    return std::pair(value, small.task.last_cross_entropy().read().loss());
   };
   RnnChildOptions dropout = small_options(), penalties = full_options();
   dropout.dropout = penalties.dropout;
