@@ -22,14 +22,13 @@ void check_mask(const char* op, const char* name, const Tensor& mask, const Tens
 Tensor cell_input(const Tensor& s, const Tensor& mask) {
   if (!mask.defined()) return s;
   Tensor out = empty_like(s);
-  dispatch<cpu::masked_columns, cuda::masked_columns>(s, mask, out, int64_t{0});
+  dispatch<cpu::masked_columns, cuda::masked_columns>(s, mask, Tensor(), Tensor(), out);
   return out;
 }
 
 Tensor cell_input(const Tensor& x, const Tensor& mask_x, const Tensor& s, const Tensor& mask_s) {
   Tensor out({x.size(0), x.size(1) + s.size(1)}, x.dtype(), x.device());
-  dispatch<cpu::masked_columns, cuda::masked_columns>(x, mask_x, out, int64_t{0});
-  dispatch<cpu::masked_columns, cuda::masked_columns>(s, mask_s, out, x.size(1));
+  dispatch<cpu::masked_columns, cuda::masked_columns>(x, mask_x, s, mask_s, out);
   return out;
 }
 
@@ -51,10 +50,11 @@ void cell_input_gradient(const Tensor& dz, const Tensor& w, const Tensor& mask, 
 }
 
 namespace {
-constexpr int64_t kGrain = 16384;  // elements a chunk
-}
 
-void cpu::masked_columns(const Tensor& x, const Tensor& mask, Tensor& out, int64_t first) {
+constexpr int64_t kGrain = 16384;  // elements a chunk
+
+// Columns [first, first + K) of out = x [B, K] * mask.
+void masked_part(const Tensor& x, const Tensor& mask, Tensor& out, int64_t first) {
   const int64_t rows = x.size(0), n = x.size(1), stride = out.size(1);
   visit_real(x.dtype(), "cell input", [&](auto tag) {
     using T = decltype(tag);
@@ -70,6 +70,14 @@ void cpu::masked_columns(const Tensor& x, const Tensor& mask, Tensor& out, int64
       }
     });
   });
+}
+
+}  // namespace
+
+void cpu::masked_columns(const Tensor& x, const Tensor& mask_x, const Tensor& s,
+                         const Tensor& mask_s, Tensor& out) {
+  masked_part(x, mask_x, out, 0);
+  if (s.defined()) masked_part(s, mask_s, out, x.size(1));
 }
 
 void cpu::masked_add(const Tensor& product, const Tensor& mask, Tensor& dx, Into into) {

@@ -22,12 +22,15 @@ void cell_input_gradient(const Tensor& dz, const Tensor& w, const Tensor& mask, 
                          Into into);
 
 namespace cpu {
-// Columns [first, first + K) of out = x [B, K] * mask; mask may be undefined.
-void masked_columns(const Tensor& x, const Tensor& mask, Tensor& out, int64_t first);
+// out [B, I + H] = [x * mask_x, s * mask_s]; masks may be undefined, and s with its mask.
+void masked_columns(const Tensor& x, const Tensor& mask_x, const Tensor& s, const Tensor& mask_s,
+                    Tensor& out);
+// dx (+)= product * mask.
 void masked_add(const Tensor& product, const Tensor& mask, Tensor& dx, Into into);
 }  // namespace cpu
 namespace cuda {
-void masked_columns(const Tensor& x, const Tensor& mask, Tensor& out, int64_t first);
+void masked_columns(const Tensor& x, const Tensor& mask_x, const Tensor& s, const Tensor& mask_s,
+                    Tensor& out);
 void masked_add(const Tensor& product, const Tensor& mask, Tensor& dx, Into into);
 }  // namespace cuda
 

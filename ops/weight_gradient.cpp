@@ -9,7 +9,8 @@
 namespace enas {
 
 void contribute_rows(Grad& dw, const Tensor& a, const Tensor& b) {
-  if (a.size(0) > kWaitingRows) {
+  const int64_t most = a.device() == Device::cuda ? kWaitingRowsCuda : kWaitingRows;
+  if (a.size(0) > most) {
     const Contribution one{a, b};
     flush_rows({&one, 1}, dw);
   } else {

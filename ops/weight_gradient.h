@@ -14,6 +14,9 @@ constexpr int64_t kStackRows = 128;
 // Uses with at most this many rows wait for the others of their window; larger ones gain nothing
 // by waiting and would only keep their tensors alive.
 constexpr int64_t kWaitingRows = kStackRows / 2;
+// On a GPU the whole window is one product, whatever its length: a product of 128 rows fills a
+// small part of the machine. Uses with more rows than this fill it alone.
+constexpr int64_t kWaitingRowsCuda = 512;
 
 // dw [K, N] gets a^T b of a [rows, K], b [rows, N]: left for the end of the window where rows are
 // few, else at once.
