@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "tensor/dispatch.h"
 #include "tensor/thread_pool.h"
 
 namespace enas {
@@ -14,6 +15,17 @@ constexpr bool kCheckVersions = false;
 #else
 constexpr bool kCheckVersions = true;
 #endif
+
+void accumulate(Tensor& sum, const Tensor& term) {
+  visit_real(sum.dtype(), "backward", [&](auto tag) {
+    using T = decltype(tag);
+    T* out = sum.data<T>();
+    const T* in = term.data<T>();
+    parallel_for(sum.numel(), 1 << 15, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) out[i] += in[i];
+    });
+  });
+}
 }  // namespace
 
 void* Tape::Arena::allocate(size_t bytes) {
@@ -188,15 +200,7 @@ void Grad::accept(const Tensor& dy) {
     slot.written = true;
     return;
   }
-  Tensor& sum = tensor();
-  visit_real(sum.dtype(), "backward", [&](auto tag) {
-    using T = decltype(tag);
-    T* out = sum.data<T>();
-    const T* in = dy.data<T>();
-    parallel_for(sum.numel(), 1 << 15, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) out[i] += in[i];
-    });
-  });
+  dispatch<enas::accumulate, cuda::accumulate>(tensor(), dy);
 }
 
 void Grad::contribute(Flush flush, FlushOrder order, Tensor a, Tensor b) {

@@ -30,10 +30,11 @@ bool repeats(const Shape& x, const Shape& mask) {
 
 }  // namespace
 
-Tensor dropout_mask(const Shape& shape, double rate, const Random& random, DType dtype) {
+Tensor dropout_mask(const Shape& shape, double rate, const Random& random, DType dtype,
+                    Device device) {
   check(rate >= 0 && rate < 1, ErrorKind::usage, "dropout_mask", "rate ", rate,
         " is not in [0, 1)");
-  Tensor mask(shape, dtype);
+  Tensor mask(shape, dtype, device);
   dispatch<cpu::dropout_mask_fill, cuda::dropout_mask_fill>(mask, rate, random);
   return mask;
 }

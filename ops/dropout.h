@@ -7,9 +7,10 @@
 
 namespace enas {
 
-// Element i draws u_i = random.uniform(i). Rate 0 gives ones; outside [0, 1) it is a usage Error.
-Tensor dropout_mask(const Shape& shape, double rate, const Random& random,
-                    DType dtype = DType::f32);
+// Element i draws u_i = random.uniform(i), the same on every device. Rate 0 gives ones; outside
+// [0, 1) it is a usage Error.
+Tensor dropout_mask(const Shape& shape, double rate, const Random& random, DType dtype = DType::f32,
+                    Device device = Device::cpu);
 
 // x [n, ...] times mask, which is one of
 //   x's shape;

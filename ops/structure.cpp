@@ -8,14 +8,20 @@
 namespace enas {
 namespace {
 
-void check_indices(const char* op, const Tensor& indices, int64_t extent) {
-  check(indices.rank() == 1 && indices.dtype() == DType::i32, op, "needs indices i32 [n], got ",
-        indices.dtype(), " ", indices.shape());
-  const int32_t* index = indices.data<int32_t>();
-  for (int64_t i = 0; i < indices.numel(); ++i) {
-    check(index[i] >= 0 && index[i] < extent, op, "index ", index[i], " at ", i,
-          " is outside an axis of ", extent);
+// The indices where x lives, tested unless both are on a GPU.
+Tensor indices_for(const char* op, const Var& x, const Tensor& given, int64_t extent) {
+  check(given.rank() == 1 && given.dtype() == DType::i32, op, "needs indices i32 [n], got ",
+        given.dtype(), " ", given.shape());
+  const Device device = x.value().device();
+  const Tensor indices = device == Device::cpu ? given.to(device) : given;
+  if (indices.device() == Device::cpu) {
+    const int32_t* index = indices.data<int32_t>();
+    for (int64_t i = 0; i < indices.numel(); ++i) {
+      check(index[i] >= 0 && index[i] < extent, op, "index ", index[i], " at ", i,
+            " is outside an axis of ", extent);
+    }
   }
+  return indices.to(device);
 }
 
 // Elements of one row of the leading axis.
@@ -82,9 +88,9 @@ Var concat_rows(std::span<const Var> parts) {
                 });
 }
 
-Var gather_rows(const Var& x, const Tensor& indices) {
+Var gather_rows(const Var& x, const Tensor& rows) {
   check(x.rank() >= 1, "gather_rows", "needs at least one axis, got ", x.shape());
-  check_indices("gather_rows", indices, x.size(0));
+  const Tensor indices = indices_for("gather_rows", x, rows, x.size(0));
   Shape shape = x.shape();
   shape.set(0, indices.size(0));
   Tensor y(shape, x.dtype(), x.value().device());
@@ -94,10 +100,10 @@ Var gather_rows(const Var& x, const Tensor& indices) {
   });
 }
 
-Var pick(const Var& x, const Tensor& indices) {
-  check(x.rank() == 2 && indices.rank() == 1 && indices.size(0) == x.size(0), "pick",
-        "needs x [rows, n] and indices [rows], got ", x.shape(), " and ", indices.shape());
-  check_indices("pick", indices, x.size(1));
+Var pick(const Var& x, const Tensor& columns) {
+  check(x.rank() == 2 && columns.rank() == 1 && columns.size(0) == x.size(0), "pick",
+        "needs x [rows, n] and indices [rows], got ", x.shape(), " and ", columns.shape());
+  const Tensor indices = indices_for("pick", x, columns, x.size(1));
   Tensor y({x.size(0)}, x.dtype(), x.value().device());
   dispatch<cpu::pick_forward, cuda::pick_forward>(x.value(), indices, y);
   return record("pick", {x}, std::move(y), [indices](const Tensor& dy, Grads& dx) {

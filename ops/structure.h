@@ -1,5 +1,7 @@
 // Ops that move elements: views, joins and picks by index. Forward takes any dtype; a gradient
-// needs f32 or f64. An index outside its axis is an Error that names op, index and extent.
+// needs f32 or f64. An index outside its axis is an Error that names op, index and extent. Indices
+// on the CPU are tested at once and follow x to its device; those that are there already are tested
+// by the kernel, and the next wait of the host throws.
 #pragma once
 #include <span>
 #include <vector>

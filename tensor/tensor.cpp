@@ -4,75 +4,6 @@
 #include <cstring>
 
 namespace enas {
-namespace {
-
-// Calls f(T{}) with the element type, storage types included.
-template <class F>
-void visit_any(DType dtype, F&& f) {
-  switch (dtype) {
-    case DType::f32:
-      return f(float{});
-    case DType::f64:
-      return f(double{});
-    case DType::bf16:
-      return f(BFloat16{});
-    case DType::f16:
-      return f(Float16{});
-    case DType::i32:
-      return f(int32_t{});
-    case DType::u8:
-      return f(uint8_t{});
-  }
-}
-
-template <class T>
-double widen(T value) {
-  if constexpr (std::is_arithmetic_v<T>) {
-    return static_cast<double>(value);
-  } else {
-    return static_cast<double>(static_cast<float>(value));
-  }
-}
-template <class T>
-T narrow(double value) {
-  if constexpr (std::is_arithmetic_v<T>) {
-    return static_cast<T>(value);
-  } else {
-    return T(static_cast<float>(value));
-  }
-}
-
-}  // namespace
-
-Float16::Float16(float value) {
-  const uint32_t u = std::bit_cast<uint32_t>(value);
-  const uint32_t sign = (u >> 16) & 0x8000u;
-  const uint32_t magnitude = u & 0x7fffffffu;
-  uint32_t half = 0;
-  if (magnitude > 0x7f800000u) {
-    half = 0x7e00u;  // NaN
-  } else if (magnitude >= 0x477ff000u) {
-    half = 0x7c00u;  // rounds to 65520 and more: infinity
-  } else if (magnitude < 0x38800000u) {
-    // Subnormal: the value in units of 2^-24, rounded to nearest even by the addition of 2^23.
-    half = static_cast<uint32_t>(std::lrint(std::bit_cast<float>(magnitude) * 16777216.0f));
-  } else {
-    const uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
-    half = (rounded - 0x38000000u) >> 13;
-  }
-  bits = static_cast<uint16_t>(sign | half);
-}
-
-Float16::operator float() const {
-  const uint32_t sign = (bits & 0x8000u) << 16;
-  const uint32_t exponent = (bits >> 10) & 0x1fu, mantissa = bits & 0x3ffu;
-  if (exponent == 0) {
-    const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
-    return sign ? -magnitude : magnitude;
-  }
-  const uint32_t wide = exponent == 31 ? 0x7f800000u : (exponent + 112) << 23;
-  return std::bit_cast<float>(sign | wide | (mantissa << 13));
-}
 
 Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
   Tensor t(shape, dtype, device);
@@ -87,7 +18,7 @@ Tensor Tensor::from(const std::vector<double>& values, const Shape& shape, DType
   visit_any(dtype, [&](auto tag) {
     using T = decltype(tag);
     T* out = t.data<T>();
-    for (size_t i = 0; i < values.size(); ++i) out[i] = narrow<T>(values[i]);
+    for (size_t i = 0; i < values.size(); ++i) out[i] = from_double<T>(values[i]);
   });
   return t;
 }
@@ -167,7 +98,7 @@ void Tensor::fill(double value) {
   }
   visit_any(dtype_, [&](auto tag) {
     using T = decltype(tag);
-    std::fill_n(data<T>(), numel(), narrow<T>(value));
+    std::fill_n(data<T>(), numel(), from_double<T>(value));
   });
 }
 
@@ -175,7 +106,7 @@ double Tensor::item(int64_t index) const {
   check(defined() && index >= 0 && index < numel(), "tensor", "element ", index, " of ", shape_);
   if (device_ == Device::cuda) return reshape({numel()}).slice(index, index + 1).to_vector()[0];
   double value = 0;
-  visit_any(dtype_, [&](auto tag) { value = widen(data<decltype(tag)>()[index]); });
+  visit_any(dtype_, [&](auto tag) { value = to_double(data<decltype(tag)>()[index]); });
   return value;
 }
 
@@ -185,7 +116,7 @@ std::vector<double> Tensor::to_vector() const {
   visit_any(dtype_, [&](auto tag) {
     using T = decltype(tag);
     const T* in = data<T>();
-    for (size_t i = 0; i < values.size(); ++i) values[i] = widen(in[i]);
+    for (size_t i = 0; i < values.size(); ++i) values[i] = to_double(in[i]);
   });
   return values;
 }

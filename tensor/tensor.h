@@ -123,6 +123,7 @@ inline Tensor zeros_like(const Tensor& t) {
 namespace cuda {
 void fill(Tensor& t, double value);                  // any dtype
 void convert(const Tensor& source, Tensor& result);  // between floating dtypes
+void accumulate(Tensor& sum, const Tensor& term);    // sum += term, f32 or f64
 }  // namespace cuda
 
 }  // namespace enas
