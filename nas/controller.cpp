@@ -15,8 +15,8 @@
 namespace enas {
 
 Controller::Controller(DecisionList list, int operations, const ControllerOptions& options,
-                       uint64_t seed, DType dtype)
-    : list_(std::move(list)), hidden_(options.hidden) {
+                       uint64_t seed, DType dtype, Device device)
+    : list_(std::move(list)), hidden_(options.hidden), parameters_(device) {
   const int64_t h = hidden_;
   parameters_.add("controller.start", {1, h}, dtype);
   parameters_.add("controller.embedding", {operations, h}, dtype);
@@ -63,7 +63,9 @@ Controller::Score Controller::log_prob(Tape& tape, const Architecture& arch) {
             lstm = use("controller.lstm"), key = use("controller.key"),
             query = use("controller.query"), score = use("controller.score");
   const DType dtype = start.dtype();
-  const Var zero(Tensor::zeros({1, hidden_}, dtype));
+  const Device device = parameters_.device();
+  const auto one_index = [device](int32_t i) { return Tensor::from_indices({i}, {1}).to(device); };
+  const Var zero(Tensor::zeros({1, hidden_}, dtype, device));
   std::vector<Var> anchors(static_cast<size_t>(list_.zero_anchors), zero), keys = anchors;
   LstmState state{zero, zero};
   std::vector<Var> log_probs, entropies;
@@ -72,7 +74,7 @@ Controller::Score Controller::log_prob(Tape& tape, const Architecture& arch) {
   for (const Decision& decision : list_.steps) {
     Var x = start;
     if (decision.input == Decision::From::embedding) {
-      x = gather_rows(embedding, Tensor::from_indices({last_op}, {1}));
+      x = gather_rows(embedding, one_index(last_op));
     } else if (decision.input == Decision::From::anchor) {
       x = scale(anchors[static_cast<size_t>(last_index)], 1 / (0.1 + last_distance));
     }
@@ -88,7 +90,8 @@ Controller::Score Controller::log_prob(Tape& tape, const Architecture& arch) {
         const Var attended =
             tanh(add_row(concat_rows(candidates), matmul(state.h, query)));  // [count, h]
         logits = bounded(reshape(matmul(attended, score), {1, decision.count}), decision);
-        if (decision.distance_bias != 0) logits = add(logits, distance_penalty(decision, dtype));
+        if (decision.distance_bias != 0)
+          logits = add(logits, distance_penalty(decision, dtype).to(device));
         last_index = choice;
         last_distance = decision.count - choice;
       } else {
@@ -97,7 +100,7 @@ Controller::Score Controller::log_prob(Tape& tape, const Architecture& arch) {
                          decision);
         last_op = choice;
       }
-      log_probs.push_back(pick(log_softmax(logits), Tensor::from_indices({choice}, {1})));
+      log_probs.push_back(pick(log_softmax(logits), one_index(choice)));
       entropies.push_back(entropy(logits));
     }
     if (decision.leaves_anchor) {

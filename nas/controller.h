@@ -18,9 +18,10 @@ struct ControllerOptions {
 
 class Controller {
  public:
-  // operations: rows of the embedding. dtype f32, or f64 for tests.
+  // operations: rows of the embedding. dtype f32, or f64 for tests. The same initial weights on
+  // every device.
   Controller(DecisionList list, int operations, const ControllerOptions& options, uint64_t seed,
-             DType dtype = DType::f32);
+             DType dtype = DType::f32, Device device = Device::cpu);
 
   const DecisionList& decisions() const { return list_; }
   ParameterStore& parameters() { return parameters_; }

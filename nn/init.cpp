@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "tensor/fnv.h"
 #include "tensor/philox.h"
 #include "tensor/thread_pool.h"
 
@@ -15,9 +16,12 @@ constexpr int64_t kGrain = 1 << 12;  // Philox blocks a chunk
 template <int width, class F>
 void fill_from_blocks(Parameter& p, const char* op, uint64_t seed, F&& f) {
   const uint64_t step = name_hash(p.name);
+  // Drawn on the CPU: the same bits for every device.
+  Tensor drawn =
+      p.value.device() == Device::cpu ? p.value : Tensor(p.value.shape(), p.value.dtype());
   visit_real(p.value.dtype(), op, [&](auto tag) {
     using T = decltype(tag);
-    T* out = p.value.data<T>();
+    T* out = drawn.data<T>();
     const int64_t n = p.value.numel();
     parallel_for((n + width - 1) / width, kGrain, [&](int64_t begin, int64_t end) {
       for (int64_t block = begin; block < end; ++block) {
@@ -30,15 +34,16 @@ void fill_from_blocks(Parameter& p, const char* op, uint64_t seed, F&& f) {
       }
     });
   });
+  if (!drawn.same_storage(p.value)) p.value.copy_from(drawn);
   p.value.bump_version();
 }
 
 }  // namespace
 
 uint64_t name_hash(std::string_view name) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return hash;
+  Fnv1a hash;
+  for (const char c : name) hash.add(static_cast<unsigned char>(c));
+  return hash.value();
 }
 
 void init_uniform(Parameter& p, double range, uint64_t seed) {

@@ -34,7 +34,7 @@ Parameter& ParameterStore::add(std::string_view name, const Shape& shape, DType 
   claim(name);
   Parameter& p = parameters_.emplace_back();
   p.name = name;
-  p.value = Tensor::zeros(shape, dtype);
+  p.value = Tensor::zeros(shape, dtype, device_);
   by_name_.emplace(p.name, &p);
   return p;
 }
@@ -43,7 +43,7 @@ Buffer& ParameterStore::add_buffer(std::string_view name, const Shape& shape, DT
   claim(name);
   Buffer& buffer = buffers_.emplace_back();
   buffer.name = name;
-  buffer.value = Tensor::zeros(shape, dtype);
+  buffer.value = Tensor::zeros(shape, dtype, device_);
   buffer_by_name_.emplace(buffer.name, &buffer);
   return buffer;
 }

@@ -19,7 +19,8 @@ struct Buffer {
 
 class ParameterStore {
  public:
-  ParameterStore() = default;
+  // Of parameters and buffers that live on `device`.
+  explicit ParameterStore(Device device = Device::cpu) : device_(device) {}
   ParameterStore(const ParameterStore&) = delete;
   ParameterStore& operator=(const ParameterStore&) = delete;
 
@@ -45,8 +46,10 @@ class ParameterStore {
   std::vector<Parameter*> all();
   size_t size() const { return parameters_.size(); }
   int64_t count() const;  // elements of all parameters
+  Device device() const { return device_; }
 
  private:
+  Device device_;
   void claim(std::string_view name);
   std::deque<Parameter> parameters_;
   std::deque<Buffer> buffers_;

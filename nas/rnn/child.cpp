@@ -14,10 +14,11 @@
 namespace enas {
 
 RnnMasks draw_masks(const RnnChildOptions& options, int64_t batch, uint64_t seed, uint64_t step,
-                    DType dtype) {
+                    DType dtype, Device device) {
   const DropoutRates& rates = options.dropout;
   const auto mask = [&](const Shape& shape, double rate, Stream stream) {
-    return rate == 0 ? Tensor() : dropout_mask(shape, rate, Random{seed, stream, step}, dtype);
+    return rate == 0 ? Tensor()
+                     : dropout_mask(shape, rate, Random{seed, stream, step}, dtype, device);
   };
   const Shape locked{batch, options.hidden};
   RnnMasks masks;
@@ -35,8 +36,8 @@ RnnMasks draw_masks(const RnnChildOptions& options, int64_t batch, uint64_t seed
 }
 
 RnnChild::RnnChild(RnnSpace space, const RnnChildOptions& options, uint64_t seed, DType dtype,
-                   const Architecture* only)
-    : space_(std::move(space)), options_(options), seed_(seed), dtype_(dtype) {
+                   const Architecture* only, Device device)
+    : space_(std::move(space)), options_(options), seed_(seed), dtype_(dtype), parameters_(device) {
   table_ = &add_matrix("embedding", options.vocabulary, options.hidden);
   add_inputs(only);
   edges_.resize(static_cast<size_t>(space_.nodes()) + 1);
@@ -86,7 +87,7 @@ void RnnChild::add_edge(int node, int previous, Activation f) {
 }
 
 Tensor RnnChild::zero_state(int64_t batch) const {
-  return Tensor::zeros({batch, options_.hidden}, dtype_);
+  return Tensor::zeros({batch, options_.hidden}, dtype_, device());
 }
 
 Parameter& RnnChild::edge_matrix(const RnnCell& cell, size_t node) {
@@ -129,8 +130,8 @@ Var RnnChild::l4_penalty(Tape& tape, const RnnCell& cell) {
 Var RnnChild::encode(Tape& tape, const RnnCell& cell, const TextWindow& window, const Tensor& state,
                      const RnnMasks& masks) {
   const int64_t steps = window.length, batch = window.batch;
-  const Var x = embedding(tape.use(*table_), Tensor::from_indices(window.inputs, {steps * batch}),
-                          masks.word);
+  const Tensor words = Tensor::from_indices(window.inputs, {steps * batch}).to(device());
+  const Var x = embedding(tape.use(*table_), words, masks.word);
   std::vector<Var> states;
   states.reserve(static_cast<size_t>(steps));
   Var s = state;
@@ -154,8 +155,8 @@ RnnChild::Pass RnnChild::run(Tape& tape, const Architecture& arch, const TextWin
                              const Tensor& state, const RnnMasks& masks) {
   const int64_t rows = window.length * window.batch, batch = window.batch;
   const Var outputs = encode(tape, space_.decode(arch), window, state, masks);
-  const Var cross_entropy =
-      decode(tape, outputs, Tensor::from_indices(window.targets, {rows}), masks);
+  const Tensor targets = Tensor::from_indices(window.targets, {rows}).to(device());
+  const Var cross_entropy = decode(tape, outputs, targets, masks);
   Var loss = cross_entropy;
   if (options_.activation_penalty > 0)
     loss = add(loss, scale(mean_square(outputs), options_.activation_penalty));

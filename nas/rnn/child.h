@@ -48,18 +48,18 @@ struct RnnMasks {
   Tensor recurrent;  // [B, H]
   Tensor output;     // [B, H], before the decoder
 };
-// Pure function of (seed, step): the same masks on every device and after a resume. dtype: that of
-// the child's weights.
+// Pure function of (seed, step): the same masks on every device and after a resume. dtype and
+// device: those of the child's weights.
 RnnMasks draw_masks(const RnnChildOptions& options, int64_t batch, uint64_t seed, uint64_t step,
-                    DType dtype = DType::f32);
+                    DType dtype = DType::f32, Device device = Device::cpu);
 
 class RnnChild {
  public:
   // All weights of the space (search), or with `only` those of one architecture (train from
   // scratch). A weight's initial value depends on seed and name alone, so both children of a seed
-  // start alike.
+  // start alike, on every device.
   RnnChild(RnnSpace space, const RnnChildOptions& options, uint64_t seed, DType dtype = DType::f32,
-           const Architecture* only = nullptr);
+           const Architecture* only = nullptr, Device device = Device::cpu);
 
   struct Pass {
     Var loss;           // scalar: cross-entropy (mean over batch and time) plus the regularisers
@@ -87,6 +87,7 @@ class RnnChild {
   const RnnSpace& space() const { return space_; }
   const RnnChildOptions& options() const { return options_; }
   DType dtype() const { return dtype_; }
+  Device device() const { return parameters_.device(); }
   ParameterStore& parameters() { return parameters_; }
   // Weight decay covers cell matrices only in search, everything in final training (docs/method.md,
   // first table).

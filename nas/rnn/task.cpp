@@ -44,8 +44,8 @@ void RnnTask::reset_state() { state_ = child_.zero_state(options_.batch); }
 
 Var RnnTask::train_loss(Tape& tape, const Architecture& arch, const TextWindow& window,
                         uint64_t draw) {
-  const RnnMasks masks =
-      draw_masks(child_.options(), options_.batch, options_.seed, draw, child_.dtype());
+  const RnnMasks masks = draw_masks(child_.options(), options_.batch, options_.seed, draw,
+                                    child_.dtype(), child_.device());
   RnnChild::Pass pass = child_.run(tape, arch, window, state_, masks);
   if (!next_state_.defined()) {
     next_state_ = std::move(pass.state);
@@ -88,7 +88,7 @@ UnreadScore RnnTask::score_with_dropout(const Architecture& arch, uint64_t sampl
   const TextWindow window = valid_.window(span.start, span.length);
   // Masks that no training step draws: their numbers count down from the top.
   const RnnMasks masks = draw_masks(child_.options(), options_.reward_batch, options_.seed,
-                                    ~uint64_t{0} - sample, child_.dtype());
+                                    ~uint64_t{0} - sample, child_.dtype(), child_.device());
   const RnnChild::Pass pass = child_.run(scoring_, arch, window, reward_state_, masks);
   reward_state_ = pass.state;
   // As finish_step, by a gate that only the loss can close.

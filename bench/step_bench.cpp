@@ -1,0 +1,152 @@
+// Times whole steps of a search, the app's own, on synthetic data of the real shapes, after two
+// warm-up steps:
+//   build/step_bench --space rnn --phase shared --hidden 200 --nodes 9 --batch 128 --share edge
+//   --json
+// Defaults are those of the PyTorch programs in bench/peer, so that both do the same work.
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <functional>
+#include <iostream>
+
+#include "bench/fma_peak.h"
+#include "bench/rnn_steps.h"
+#include "tensor/thread_pool.h"
+
+namespace enas::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  RnnBenchOptions rnn;
+  std::string phase = "shared", archs;
+  int threads = 0;
+  double seconds = 5;
+  bool json = false;
+};
+
+double peak_rss_mib() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+std::vector<std::string> read_lines(const std::string& path) {
+  std::vector<std::string> lines;
+  if (path.empty()) return lines;
+  std::ifstream file(path);
+  check(file.good(), ErrorKind::usage, "step_bench", "cannot read ", path);
+  for (std::string line; std::getline(file, line);) {
+    if (!line.empty()) lines.push_back(line);
+  }
+  check(!lines.empty(), ErrorKind::usage, "step_bench", path, " holds no architecture");
+  return lines;
+}
+
+struct Timing {
+  int steps = 0;
+  double seconds = 0, median_ms = 0;
+};
+
+Timing time_steps(const std::function<void()>& step, double seconds) {
+  for (int warm = 0; warm < 2; ++warm) step();
+  std::vector<double> each;
+  Timing timing;
+  while (timing.seconds < seconds || timing.steps < 3) {
+    const auto start = Clock::now();
+    step();
+    each.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+    timing.seconds += each.back();
+    ++timing.steps;
+  }
+  std::nth_element(each.begin(), each.begin() + static_cast<int64_t>(each.size() / 2), each.end());
+  timing.median_ms = 1e3 * each[each.size() / 2];
+  return timing;
+}
+
+void run(const Options& options) {
+  if (options.threads > 0) set_thread_count(options.threads);
+  const int threads = thread_count();
+  const double base = peak_rss_mib(), before = fma_peak_gflops(threads, 0.5);
+  RnnSteps steps(options.rnn, read_lines(options.archs));
+  const bool shared = options.phase == "shared", reward = options.phase == "reward";
+  const auto one = [&] {
+    if (shared) {
+      steps.shared();
+    } else if (reward) {
+      steps.reward();
+    } else {
+      steps.controller();
+    }
+    if (options.rnn.device == Device::cuda) steps.wait();
+  };
+  const Timing timing = time_steps(one, options.seconds);
+  const double after = fma_peak_gflops(threads, 0.5), peak = std::max(before, after);
+  const double rate = timing.steps / timing.seconds;
+  const double flops = shared ? steps.step_flops() : reward ? steps.step_flops() / 3 : 0;
+  const char* unit = options.phase == "controller" ? "steps_per_s" : "tokens_per_s";
+  const double units = options.phase == "controller" ? rate : rate * steps.tokens();
+  if (options.json) {
+    std::printf(
+        "{\"space\":\"rnn\",\"phase\":\"%s\",\"%s\":%.6g,\"steps\":%d,\"ms_step_median\":%.6g,"
+        "\"gflops\":%.6g,\"fma_peak_gflops\":%.6g,\"fma_peak_before\":%.6g,\"fma_peak_after\":%.6g,"
+        "\"fraction_of_peak\":%.4g,\"threads\":%d,\"peak_rss_mib\":%.0f,\"base_rss_mib\":%.0f}\n",
+        options.phase.c_str(), unit, units, timing.steps, timing.median_ms, rate * flops * 1e-9,
+        peak, before, after, rate * flops * 1e-9 / peak, threads, peak_rss_mib(), base);
+    return;
+  }
+  std::printf("%s step, %d threads: %.1f %s, median %.3f ms of %d steps\n", options.phase.c_str(),
+              threads, units, unit, timing.median_ms, timing.steps);
+  if (flops > 0) {
+    std::printf("%.1f GFLOP/s, %.0f %% of the FMA loop's %.1f; peak memory %.0f MiB, %.0f before\n",
+                rate * flops * 1e-9, 100 * rate * flops * 1e-9 / peak, peak, peak_rss_mib(), base);
+  }
+}
+
+int main_of(int argc, char** argv) {
+  Options options;
+  std::string space = "rnn", share = "edge-op", device = "cpu", dtype = "f32";
+  CLI::App app("Times whole steps of a search on synthetic data of the real shapes.");
+  app.option_defaults()->always_capture_default();
+  app.add_option("--space", space, "search space")->check(CLI::IsMember({"rnn"}));
+  app.add_option("--phase", options.phase, "which step")
+      ->check(CLI::IsMember({"shared", "reward", "controller"}));
+  app.add_option("--hidden", options.rnn.hidden, "hidden units")->check(CLI::Range(1, 65536));
+  app.add_option("--nodes", options.rnn.nodes, "nodes after node 0")->check(CLI::Range(1, 64));
+  app.add_option("--share", share, "a matrix an edge, or an edge and activation")
+      ->check(CLI::IsMember({"edge", "edge-op"}));
+  app.add_option("--bptt", options.rnn.bptt, "time steps of a window")->check(CLI::Range(1, 4096));
+  app.add_option("--vocab", options.rnn.vocabulary, "words")->check(CLI::Range(2, 10000000));
+  app.add_option("--controller-hidden", options.rnn.controller_hidden, "the controller's LSTM")
+      ->check(CLI::Range(1, 4096));
+  app.add_option("--batch", options.rnn.batch, "streams")->check(CLI::Range(1, 65536));
+  app.add_option("--threads", options.threads, "0: all")->check(CLI::Range(0, 1024));
+  app.add_option("--device", device, "where it runs")->check(CLI::IsMember({"cpu", "cuda"}));
+  app.add_option("--dtype", dtype, "of the weights")->check(CLI::IsMember({"f32"}));
+  app.add_option("--seconds", options.seconds, "to measure for")->check(CLI::Range(0.0, 86400.0));
+  app.add_option("--archs", options.archs,
+                 "file of architecture texts, one a line, to cycle through");
+  app.add_flag("--json", options.json, "one JSON object on standard output");
+  CLI11_PARSE(app, argc, argv);
+  options.rnn.share = share == "edge" ? Share::edge : Share::edge_op;
+  options.rnn.device = device == "cuda" ? Device::cuda : Device::cpu;
+  run(options);
+  return 0;
+}
+
+}  // namespace
+}  // namespace enas::bench
+
+int main(int argc, char** argv) {
+  try {
+    return enas::bench::main_of(argc, argv);
+  } catch (const enas::Error& error) {
+    std::cerr << error.what() << '\n';
+    return 2;
+  }
+}
