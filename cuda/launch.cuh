@@ -7,6 +7,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <tuple>
 #include <utility>
 
 #ifdef ENAS_CUDA_ON_HOST
@@ -68,6 +69,24 @@ void launch(const char* op, void (*kernel)(P...), const Launch& how, A&&... args
   }
   kernel<<<how.blocks, how.threads, how.shared_bytes, stream()>>>(
       static_cast<P>(std::forward<A>(args))...);
+  check_launch(op);
+}
+
+// The same with all blocks on the machine at once, so that they may wait for each other.
+template <class... P, class... A>
+void launch_cooperative(const char* op, void (*kernel)(P...), const Launch& how, A&&... args) {
+  if (how.blocks.x == 0 || how.blocks.y == 0 || how.blocks.z == 0) return;
+  if (!begin_launch(op)) return;
+  const void* entry = reinterpret_cast<const void*>(kernel);
+  if (how.shared_bytes > (size_t{48} << 10)) allow_shared_memory(op, entry, how.shared_bytes);
+  std::tuple<P...> values(static_cast<P>(std::forward<A>(args))...);
+  std::apply(
+      [&](P&... value) {
+        void* places[] = {&value..., nullptr};
+        cudaLaunchCooperativeKernel(entry, how.blocks, how.threads, places, how.shared_bytes,
+                                    stream());
+      },
+      values);
   check_launch(op);
 }
 #endif

@@ -2,19 +2,9 @@
 
 #include <sys/mman.h>
 
+#include "cuda/host/asan.h"
+#include "cuda/host/faults.h"
 #include "tensor/check.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define ENAS_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ENAS_ASAN 1
-#endif
-#endif
-#ifdef ENAS_ASAN
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
-#endif
 
 // Saves the callee-saved registers on this stack and its pointer in *save; takes up `to`.
 extern "C" void enas_switch_stack(void** save, void* to);
@@ -43,12 +33,8 @@ enas_switch_stack:
 
 namespace enas::cuda::host {
 namespace {
-#ifdef ENAS_ASAN
-constexpr size_t kStackBytes = size_t{256} << 10;  // its red zones make frames several times larger
-#else
-constexpr size_t kStackBytes = size_t{64} << 10;
-#endif
-constexpr size_t kGuardBytes = 4096;
+// AddressSanitizer's red zones make frames several times larger.
+constexpr size_t kStackBytes = size_t{kAsan ? 256 : 64} << 10;
 
 void* launcher = nullptr;  // the stack pointer of the launching thread
 #ifdef ENAS_ASAN
@@ -58,21 +44,20 @@ size_t launcher_bytes = 0;
 }  // namespace
 
 Fiber* new_fiber(void (*entry)()) {
-  void* block = mmap(nullptr, kGuardBytes + kStackBytes, PROT_READ | PROT_WRITE,
+  void* block = mmap(nullptr, kStackGuardBytes + kStackBytes, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  check(block != MAP_FAILED && mprotect(block, kGuardBytes, PROT_NONE) == 0, ErrorKind::memory,
+  check(block != MAP_FAILED && mprotect(block, kStackGuardBytes, PROT_NONE) == 0, ErrorKind::memory,
         "cuda on the CPU", "the system refused the stack of a thread");
+  tell_overflow_in(static_cast<char*>(block));
   auto* fiber = new Fiber;
-  fiber->stack = static_cast<char*>(block) + kGuardBytes;
+  fiber->stack = static_cast<char*>(block) + kStackGuardBytes;
   restart(fiber, entry);
   return fiber;
 }
 
 void restart(Fiber* fiber, void (*entry)()) {
-#ifdef ENAS_ASAN
-  __asan_unpoison_memory_region(fiber->stack, kStackBytes);
+  asan_unpoison(fiber->stack, kStackBytes);
   fiber->fake_stack = nullptr;
-#endif
   void** top = reinterpret_cast<void**>(fiber->stack + kStackBytes);
   *--top = nullptr;  // entry's return address: backtraces end here
   *--top = reinterpret_cast<void*>(entry);

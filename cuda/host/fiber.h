@@ -6,7 +6,7 @@
 namespace enas::cuda::host {
 
 struct Fiber {
-  char* stack = nullptr;  // kStackBytes above a guard page
+  char* stack = nullptr;  // kStackBytes above pages that nobody may touch
   void* stack_pointer = nullptr;
   void* fake_stack = nullptr;  // AddressSanitizer's
 };

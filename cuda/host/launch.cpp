@@ -1,6 +1,7 @@
 // One launch from the limits of a GPU to the checks behind the kernel.
 #include <mutex>
 
+#include "cuda/host/faults.h"
 #include "cuda/host/machine.h"
 #include "cuda/host/memory.h"
 #include "cuda/launch.cuh"
@@ -34,6 +35,15 @@ class OpenMemory {
 
 }  // namespace
 
+void check_argument(const char* op, size_t position, const volatile void* pointer) {
+  const void* at = const_cast<const void*>(pointer);
+  if (at == nullptr || counting()) return;
+  const std::lock_guard lock(runtime_mutex());
+  check(memory().holds(at), op, "argument ", position, " of the kernel points to host memory");
+  check(memory().is_live(at), op, "argument ", position,
+        " of the kernel points to device memory that is released");
+}
+
 void run(const char* op, const Launch& how, bool cooperative, void (*body)(void*),
          void* arguments) {
   const std::lock_guard lock(runtime_mutex());
@@ -42,11 +52,15 @@ void run(const char* op, const Launch& how, bool cooperative, void (*body)(void*
   check_limits(op, how);
   if (!begin_launch(op)) return;
   memory().check_released(op);
+  need_signal_stack();
   fault();  // exists before the memory opens
   zeroed_words();
-  {
+  try {
     const OpenMemory open;
     machine.execute({op, how.blocks, how.threads, how.shared_bytes, cooperative, body, arguments});
+  } catch (const Error&) {
+    clear_zeroed_words();
+    throw;
   }
   check_zeroed_words(op);
   memory().check_guards(op);

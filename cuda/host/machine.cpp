@@ -29,7 +29,7 @@ bool Machine::start_block(Block& block) {
   if (started_ == blocks_) return false;
   size_t which = started_++;
   if (!order_.empty()) which = order_[which];
-  if (reversed()) which = blocks_ - 1 - which;
+  if (schedule_ == Schedule::reversed) which = blocks_ - 1 - which;
   const size_t n = volume(grid_.threads);
   block.index = unravel(which, grid_.blocks);
   block.alive = static_cast<unsigned>(n);
@@ -40,7 +40,7 @@ bool Machine::start_block(Block& block) {
   block.ready.clear();
   block.spinning.clear();
   for (size_t i = 0; i < n; ++i) {
-    Thread& thread = block.threads[reversed() ? n - 1 - i : i];
+    Thread& thread = block.threads[from_the_end() ? n - 1 - i : i];
     thread.state = State::fresh;
     thread.fiber = nullptr;
     block.ready.push(&thread);
@@ -209,7 +209,7 @@ void Machine::release_barrier(Block& block) {
   block.votes = 0;
   block.epoch = next_epoch();
   const size_t n = block.threads.size();
-  for (size_t i = 0; i < n; ++i) wake(block.threads[reversed() ? n - 1 - i : i]);
+  for (size_t i = 0; i < n; ++i) wake(block.threads[from_the_end() ? n - 1 - i : i]);
 }
 
 // The fibers of threads that never ended start afresh.

@@ -113,7 +113,10 @@ class Machine {
   void wake(Thread& thread);
   void release_barrier(Block& block);
   bool chance(unsigned one_in);  // in the random schedule, at times
-  bool reversed() const { return schedule_ == Schedule::reversed; }
+  // The order in which threads are made ready; greedy takes the last that was.
+  bool from_the_end() const {
+    return schedule_ == Schedule::reversed || schedule_ == Schedule::greedy;
+  }
 
  private:
   static void fiber_entry();
@@ -124,6 +127,7 @@ class Machine {
   void resident_blocks();
   bool any_ready();
   bool wake_spinning();
+  size_t any_block();
   Block* choose_block();
   Thread* pick();
   void drive();
@@ -139,8 +143,9 @@ class Machine {
   size_t resident_ = 0;
   std::vector<uint32_t> order_;  // of the blocks, where it is random
   size_t started_ = 0, blocks_ = 0;
-  size_t focus_ = 0, patience_ = 0;
-  size_t unfinished_ = 0;  // blocks
+  size_t focus_ = 0, patience_ = 0;  // the block that runs, and for how many picks it may
+  uint64_t awake_ = 0;               // a bit a block that the random schedule runs
+  size_t unfinished_ = 0;            // blocks
   unsigned idle_rounds_ = 0;
   Thread* current_ = nullptr;
   Thread* next_ = nullptr;

@@ -1,6 +1,6 @@
 #include "cuda/host/memory.h"
 
-#include <signal.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -10,47 +10,56 @@
 #include <cstring>
 #include <utility>
 
+#include "cuda/host/asan.h"
+#include "cuda/host/faults.h"
 #include "cuda/runtime.h"
 #include "tensor/check.h"
 
 namespace enas::cuda::host {
 namespace {
 
+constexpr size_t kPage = 4096;
 constexpr size_t kMostReserved = size_t{64} << 30, kLeastReserved = size_t{1} << 30;
 constexpr uint32_t kPattern = 0xfff1a5c3u;  // NaN as f32 and f64, and no index
+constexpr size_t kAlign = 256;              // of blocks
 
-// The range for the signal handler, and what stood before it.
-char* guarded = nullptr;
-size_t guarded_bytes = 0;
-struct sigaction earlier;
+size_t round_up(size_t bytes, size_t step) { return (bytes + step - 1) / step * step; }
 
-void on_fault(int, siginfo_t* info, void*) {
-  const char* at = static_cast<const char*>(info->si_addr);
-  if (at >= guarded && at < guarded + guarded_bytes) {
-    constexpr char kText[] =
-        "host code touched device memory: a tensor on the GPU read or written through a pointer\n";
-    [[maybe_unused]] const auto written = write(STDERR_FILENO, kText, sizeof(kText) - 1);
-  }
-  sigaction(SIGSEGV, &earlier, nullptr);  // the access comes again
+int new_pages(size_t bytes) {
+  const int file = memfd_create("enas device memory", MFD_CLOEXEC);
+  if (file >= 0 && ftruncate(file, static_cast<off_t>(bytes)) == 0) return file;
+  if (file >= 0) ::close(file);
+  return -1;
 }
 
-char* map(size_t bytes, int protection, int file) {
-  void* at = mmap(nullptr, bytes, protection, MAP_SHARED | MAP_NORESERVE, file, 0);
+// At `place` if that is not null.
+char* map(char* place, size_t bytes, int protection, int file) {
+  const int flags = MAP_SHARED | MAP_NORESERVE | (place == nullptr ? 0 : MAP_FIXED);
+  void* at = mmap(place, bytes, protection, flags, file, 0);
   return at == MAP_FAILED ? nullptr : static_cast<char*>(at);
 }
 
-uint32_t pattern_at(size_t i) { return kPattern >> (8 * (i % 4)) & 0xffu; }
+// What surrounds a block: as many bytes as the longest zone, from any of four phases.
+struct Pattern {
+  unsigned char bytes[2 * kAlign + 4];
+  Pattern() {
+    for (size_t i = 0; i < sizeof(bytes); ++i)
+      bytes[i] = static_cast<unsigned char>(kPattern >> (8 * (i % 4)));
+  }
+  const unsigned char* at(const char* place) const {
+    return bytes + reinterpret_cast<uintptr_t>(place) % 4;
+  }
+};
+const Pattern pattern;
 
 bool is_pattern(const char* at, const char* end) {
-  for (size_t i = reinterpret_cast<uintptr_t>(at); at < end; ++at, ++i) {
-    if (static_cast<unsigned char>(*at) != pattern_at(i)) return false;
-  }
-  return true;
+  return std::memcmp(at, pattern.at(at), static_cast<size_t>(end - at)) == 0;
 }
 void fill_pattern(char* at, const char* end) {
-  for (size_t i = reinterpret_cast<uintptr_t>(at); at < end; ++at, ++i) {
-    *at = static_cast<char>(pattern_at(i));
-  }
+  std::memcpy(at, pattern.at(at), static_cast<size_t>(end - at));
+}
+bool all_ones(const char* at, size_t bytes) {
+  return *at == '\xff' && std::memcmp(at, at + 1, bytes - 1) == 0;
 }
 
 }  // namespace
@@ -67,24 +76,31 @@ Memory& memory() {
 }
 
 void Memory::reserve() {
-  const int file = memfd_create("enas device memory", MFD_CLOEXEC);
-  for (reserved_ = kMostReserved; base_ == nullptr; reserved_ /= 2) {
-    check(file >= 0 && reserved_ >= kLeastReserved, ErrorKind::memory, "cuda on the CPU",
-          "the system refused an address range for device memory");
-    if (ftruncate(file, static_cast<off_t>(reserved_)) != 0) continue;
-    base_ = map(reserved_, PROT_NONE, file);
-    alias_ = base_ == nullptr ? nullptr : map(reserved_, PROT_READ | PROT_WRITE, file);
+  for (reserved_ = kMostReserved; reserved_ >= kLeastReserved; reserved_ /= 2) {
+    const int file = new_pages(reserved_);
+    if (file < 0) continue;
+    base_ = map(nullptr, reserved_, PROT_NONE, file);
+    if (base_ != nullptr) alias_ = map(nullptr, reserved_, PROT_READ | PROT_WRITE, file);
+    ::close(file);
     if (alias_ != nullptr) break;
     if (base_ != nullptr) munmap(base_, reserved_);
     base_ = nullptr;
   }
+  check(base_ != nullptr, ErrorKind::memory, "cuda on the CPU",
+        "the system refused an address range for device memory");
+  tell_faults_in(base_, reserved_);
+  pthread_atfork(nullptr, nullptr, [] { memory().part_from_parent(); });
+}
+
+// After a fork, in the child: its own copy of the pages, as of all other memory.
+void Memory::part_from_parent() {
+  const size_t bytes = round_up(used_, kPage);
+  const int file = new_pages(reserved_);
+  const bool copied = file >= 0 && pwrite(file, alias_, bytes, 0) == static_cast<ssize_t>(bytes) &&
+                      map(base_, reserved_, PROT_NONE, file) != nullptr &&
+                      map(alias_, reserved_, PROT_READ | PROT_WRITE, file) != nullptr;
+  if (!copied) _exit(static_cast<int>(ErrorKind::memory));
   ::close(file);
-  guarded = base_;
-  guarded_bytes = reserved_;
-  struct sigaction action = {};
-  action.sa_sigaction = on_fault;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-  sigaction(SIGSEGV, &action, &earlier);
 }
 
 // 256, 512, 768, 1024, then four steps an octave.
@@ -104,13 +120,16 @@ char* Memory::alias(const void* at) const {
 void Memory::fill_zones(char* block, size_t bytes) {
   char* at = alias(block);
   fill_pattern(at - kZone, at);
-  fill_pattern(at + bytes, at + class_bytes(bytes) + kZone);
+  fill_pattern(at + bytes, at + round_up(bytes, kAlign) + kZone);
+  asan_poison(block - kZone, kZone);
+  asan_unpoison(block, bytes);
+  asan_poison(block + bytes, class_bytes(bytes) - bytes + kZone);
 }
 
 std::string Memory::damage(const char* block, size_t bytes) const {
   const char* at = alias(block);
   const bool before = !is_pattern(at - kZone, at);
-  if (!before && is_pattern(at + bytes, at + class_bytes(bytes) + kZone)) return "";
+  if (!before && is_pattern(at + bytes, at + round_up(bytes, kAlign) + kZone)) return "";
   return std::string("a kernel wrote ") + (before ? "before" : "behind") + " a block of " +
          std::to_string(bytes) + " bytes of device memory";
 }
@@ -132,8 +151,7 @@ char* Memory::allocate(size_t bytes) {
   } else {
     block = free.back();
     free.pop_back();
-    const char* at = alias(block);
-    if (std::any_of(at, at + size, [](char c) { return c != '\xff'; })) {
+    if (!all_ones(alias(block), size)) {
       std::memset(alias(block), 0xff, size);
       released_damage_ = "a kernel wrote to device memory after its release";
     }
@@ -155,7 +173,8 @@ void Memory::release(void* block, size_t bytes) {
   }
   const std::string text = damage(at, bytes);
   if (!text.empty()) released_damage_ = text;
-  std::memset(alias(at), 0xff, class_bytes(bytes));
+  std::memset(alias(at), 0xff, class_bytes(bytes) + kZone);
+  asan_poison(at, class_bytes(bytes));
   free_[class_bytes(bytes)].push_back(at);
   live_.erase(found);
   counters().live_bytes -= bytes;
@@ -177,11 +196,19 @@ void Memory::check_guards(const char* where) {
   check_released(where);
 }
 
+bool Memory::is_live(const void* at) const {
+  const char* p = static_cast<const char*>(at);
+  auto next = live_.upper_bound(const_cast<char*>(p));
+  if (next == live_.begin()) return false;
+  const auto& [block, bytes] = *std::prev(next);
+  return p <= block + bytes;
+}
+
 void Memory::open() {
-  if (used_ > 0) mprotect(base_, (used_ + 4095) / 4096 * 4096, PROT_READ | PROT_WRITE);
+  if (used_ > 0) mprotect(base_, round_up(used_, kPage), PROT_READ | PROT_WRITE);
 }
 void Memory::close() {
-  if (used_ > 0) mprotect(base_, (used_ + 4095) / 4096 * 4096, PROT_NONE);
+  if (used_ > 0) mprotect(base_, round_up(used_, kPage), PROT_NONE);
 }
 
 void* on_host(const void* device) {

@@ -25,12 +25,14 @@ class Memory {
   void check_released(const char* where);
 
   bool holds(const void* at) const;
+  bool is_live(const void* at) const;  // in a block that is not released, or at its end
   char* alias(const void* at) const;
   void open();  // device addresses may be touched; does not nest
   void close();
 
  private:
   void reserve();
+  void part_from_parent();
   static size_t class_bytes(size_t bytes);
   std::string damage(const char* block, size_t bytes) const;
   void fill_zones(char* block, size_t bytes);
@@ -46,5 +48,6 @@ Memory& memory();
 
 // What a launch checks after the kernel beside the guards.
 void check_zeroed_words(const char* where);
+void clear_zeroed_words();
 
 }  // namespace enas::cuda::host

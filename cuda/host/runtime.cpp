@@ -74,10 +74,12 @@ void host::check_zeroed_words(const char* where) {
   for (size_t i = 0; i < kZeroedBytes / sizeof(unsigned int); ++i) {
     if (words[i] == 0) continue;
     const unsigned int found = words[i];
-    std::memset(words, 0, kZeroedBytes);
+    clear_zeroed_words();
     fail(ErrorKind::internal, where, "the kernel left word ", i, " of zeroed_words() at ", found);
   }
 }
+
+void host::clear_zeroed_words() { std::memset(on_host(zeroed_words()), 0, kZeroedBytes); }
 
 void* allocate(size_t bytes) {
   if (counting()) return counting_memory().get(bytes);

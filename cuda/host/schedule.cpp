@@ -9,6 +9,7 @@ namespace enas::cuda::host {
 
 namespace {
 constexpr unsigned kIdleRounds = 20000;  // of spinning alone: nothing will come
+constexpr size_t kLongQueue = 8192;      // places used up before the rest moves
 constexpr size_t kForever = ~size_t{0};
 }  // namespace
 
@@ -51,6 +52,10 @@ void Queue::clear() {
 Thread* Queue::take_first() {
   Thread* thread = items_[head_++];
   if (empty()) clear();
+  if (head_ >= kLongQueue) {
+    items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(head_));
+    head_ = 0;
+  }
   return thread;
 }
 Thread* Queue::take_last() {
@@ -94,18 +99,31 @@ bool Machine::wake_spinning() {
   return any;
 }
 
+// Any block that is awake; which ones sleep is drawn anew after a while, so that some fall far
+// behind others.
+size_t Machine::any_block() {
+  if (patience_ == 0) {
+    awake_ = random_.next();
+    patience_ = 1 + random_.below(4 * slots_[0]->threads.size());
+  }
+  --patience_;
+  const size_t from = random_.below(resident_);
+  for (size_t i = 0; i < resident_; ++i) {
+    const size_t s = (from + i) % resident_;
+    if ((awake_ >> (s % 64) & 1) != 0 && !slots_[s]->ready.empty()) return s;
+  }
+  return from;
+}
+
 Block* Machine::choose_block() {
   if (!any_ready() && !wake_spinning()) return nullptr;
-  const bool stay = schedule_ == Schedule::random   ? false
-                    : schedule_ == Schedule::greedy ? patience_ > 0
-                                                    : true;
-  if (stay && !slots_[focus_]->ready.empty()) {
-    if (patience_ != kForever && patience_ > 0) --patience_;
-    return slots_[focus_].get();
-  }
-  if (schedule_ == Schedule::random || schedule_ == Schedule::greedy) {
+  if (schedule_ == Schedule::random) {
+    focus_ = any_block();
+  } else if (schedule_ == Schedule::greedy && (patience_ == 0 || slots_[focus_]->ready.empty())) {
     focus_ = random_.below(resident_);
-    patience_ = random_.below(2) == 0 ? kForever : random_.below(2 * slots_[0]->threads.size());
+    patience_ = random_.below(2) == 0 ? kForever : 1 + random_.below(2 * slots_[0]->threads.size());
+  } else if (schedule_ == Schedule::greedy && patience_ != kForever) {
+    --patience_;
   }
   while (slots_[focus_]->ready.empty()) focus_ = (focus_ + 1) % resident_;
   return slots_[focus_].get();

@@ -37,6 +37,14 @@ struct Site {
 };
 
 void run(const char* op, const Launch& how, bool cooperative, void (*body)(void*), void* arguments);
+// Of a kernel's arguments, those that are pointers must point to device memory, or nowhere.
+void check_argument(const char* op, size_t position, const volatile void* pointer);
+template <class T>
+void check_argument(const char* op, size_t position, const T& value) {
+  if constexpr (std::is_pointer_v<T>) {
+    check_argument(op, position, static_cast<const volatile void*>(value));
+  }
+}
 void barrier(Site site);
 bool barrier_vote(Site site, bool vote, bool any);
 // All 32 lanes put a value in and, when all have, see each other's: lanes[0..31].
@@ -67,6 +75,8 @@ void launch(const char* op, void (*kernel)(P...), const Launch& how, bool cooper
     void (*kernel)(P...);
     std::tuple<P...> values;
   } call{kernel, std::tuple<P...>(static_cast<P>(std::forward<A>(args))...)};
+  size_t position = 0;
+  std::apply([&](const P&... value) { (check_argument(op, ++position, value), ...); }, call.values);
   run(
       op, how, cooperative,
       [](void* at) {

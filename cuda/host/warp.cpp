@@ -71,7 +71,7 @@ const uint64_t* exchange(const char* name, Site site, unsigned mask, uint64_t va
   warp.phase ^= 1;
   if (std::strcmp(name, "__syncwarp") == 0) ++warp.epoch;
   for (unsigned i = 0; i < 32; ++i) {
-    Thread& other = block.threads[first + (machine.reversed() ? 31 - i : i)];
+    Thread& other = block.threads[first + (machine.from_the_end() ? 31 - i : i)];
     if (&other != &self) machine.wake(other);
   }
   return lanes;

@@ -1,5 +1,7 @@
 // What the tests of the shim share.
 #pragma once
+#include <gtest/gtest.h>
+
 #include <string>
 #include <vector>
 
@@ -48,5 +50,24 @@ std::string finding(Work work) {
   }
   return "";
 }
+
+inline testing::AssertionResult says(const std::string& text, const std::string& part) {
+  if (text.find(part) != text.npos) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << '"' << text << "\" does not say \"" << part << '"';
+}
+
+// A suite run under each schedule: TEST_P of a class derived from it, and ENAS_SCHEDULES(class).
+class CudaShimTest : public testing::TestWithParam<enas::cuda::host::Schedule> {
+ protected:
+  void SetUp() override { enas::cuda::host::set_schedule(GetParam(), 7); }
+  void TearDown() override {
+    enas::cuda::host::set_schedule(enas::cuda::host::Schedule::round_robin);
+    enas::cuda::check_guards("end of the test");
+  }
+};
+#define ENAS_SCHEDULES(suite)                                        \
+  INSTANTIATE_TEST_SUITE_P(                                          \
+      Under, suite, testing::ValuesIn(enas::cuda::host::kSchedules), \
+      [](const auto& test) { return std::string(enas::cuda::host::name_of(test.param)); })
 
 }  // namespace test

@@ -1,0 +1,31 @@
+// AddressSanitizer, where the build has it.
+#pragma once
+#include <cstddef>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ENAS_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ENAS_ASAN 1
+#endif
+#endif
+#ifdef ENAS_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+namespace enas::cuda::host {
+
+#ifdef ENAS_ASAN
+constexpr bool kAsan = true;
+inline void asan_poison(const void* at, size_t bytes) { __asan_poison_memory_region(at, bytes); }
+inline void asan_unpoison(const void* at, size_t bytes) {
+  __asan_unpoison_memory_region(at, bytes);
+}
+#else
+constexpr bool kAsan = false;
+inline void asan_poison(const void*, size_t) {}
+inline void asan_unpoison(const void*, size_t) {}
+#endif
+
+}  // namespace enas::cuda::host
