@@ -1,12 +1,18 @@
 #include "ops/controller_rollout.h"
 
+#include <algorithm>
 #include <cmath>
 #include <span>
 
 #include "ops/sample.h"
+#include "tensor/isa.h"
 #include "tensor/thread_pool.h"
 
 namespace enas {
+
+ISA_SELECT(rollout_product,
+           void(const double* x, int64_t n, const double* w, int64_t columns, double* y));
+
 namespace {
 
 using Row = std::vector<double>;
@@ -17,14 +23,13 @@ struct Policy {
   Row start, embedding, lstm, key, query, score;
 };
 
-// y += x W, W [x, y] from `w` on.
-void add_product(const Row& x, const double* w, Row& y) {
-  for (const double factor : x) {
-    for (double& out : y) out += factor * *w++;
-  }
+// y = x W, W [x, y] from `w` on.
+void product(std::span<const double> x, const double* w, std::span<double> y) {
+  rollout_product(x.data(), static_cast<int64_t>(x.size()), w, static_cast<int64_t>(y.size()),
+                  y.data());
 }
 
-double dot(const Row& a, const double* b) {
+double dot(std::span<const double> a, const double* b) {
   double sum = 0;
   for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
   return sum;
@@ -35,74 +40,74 @@ double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 // One architecture's way through the decisions.
 class Walk {
  public:
-  Walk(const Policy& policy, int32_t zero_anchors)
+  Walk(const Policy& policy, const DecisionList& list)
       : policy_(policy),
-        h_(policy.h),
+        xh_(2 * policy.h),
         c_(policy.h),
-        anchors_(static_cast<size_t>(zero_anchors), h_),
-        keys_(anchors_) {}
+        gates_(4 * policy.h),
+        query_(policy.h),
+        hidden_(policy.h) {
+    const size_t most = (static_cast<size_t>(list.zero_anchors) + list.steps.size()) * policy.h;
+    anchors_.reserve(most);
+    keys_.reserve(most);
+    anchors_.resize(static_cast<size_t>(list.zero_anchors) * policy.h);
+    keys_.resize(anchors_.size());
+  }
 
   void move(const Decision& decision) {
-    const Row x = input(decision.input);
-    Row z(4 * policy_.h);
-    add_product(x, policy_.lstm.data(), z);
-    add_product(h_, policy_.lstm.data() + policy_.h * z.size(), z);
-    const double *i = z.data(), *f = i + policy_.h, *o = f + policy_.h, *g = o + policy_.h;
+    take_input(decision.input);
+    product(xh_, policy_.lstm.data(), gates_);
+    const double *i = gates_.data(), *f = i + policy_.h, *o = f + policy_.h, *g = o + policy_.h;
     for (size_t k = 0; k < policy_.h; ++k) {
       c_[k] = sigmoid(i[k]) * std::tanh(g[k]) + sigmoid(f[k]) * c_[k];
-      h_[k] = sigmoid(o[k]) * std::tanh(c_[k]);
+      h()[k] = sigmoid(o[k]) * std::tanh(c_[k]);
     }
   }
 
-  cpu::Choice decide(const Decision& decision, double uniform) {
-    const Row logits =
-        decision.kind == Decision::Kind::index ? index_logits(decision) : op_logits(decision);
-    const cpu::Choice choice = cpu::choose(logits, uniform);
-    if (decision.kind == Decision::Kind::index) {
-      index_ = choice.action;
-      distance_ = decision.count - choice.action;
-    } else {
-      op_ = choice.action;
-    }
+  Choice decide(const Decision& decision, double uniform) {
+    const bool index = decision.kind == Decision::Kind::index;
+    logits_.clear();
+    index ? index_logits(decision) : op_logits(decision);
+    const Choice choice = cpu::choose(logits_, uniform);
+    (index ? index_ : op_) = static_cast<size_t>(choice.action);
+    if (index) distance_ = decision.count - choice.action;
     return choice;
   }
 
   void leave_anchor() {
-    anchors_.push_back(h_);
-    keys_.emplace_back(policy_.h);
-    add_product(h_, policy_.key.data(), keys_.back());
+    anchors_.insert(anchors_.end(), h().begin(), h().end());
+    keys_.resize(anchors_.size());
+    product(h(), policy_.key.data(), std::span(keys_).last(policy_.h));
   }
 
  private:
-  Row input(Decision::From from) const {
-    if (from == Decision::From::start) return policy_.start;
-    if (from == Decision::From::embedding) {
-      const double* row = policy_.embedding.data() + static_cast<size_t>(op_) * policy_.h;
-      return Row(row, row + policy_.h);
-    }
-    Row x = anchors_[static_cast<size_t>(index_)];
-    for (double& value : x) value /= 0.1 + distance_;
-    return x;
+  std::span<double> x() { return std::span(xh_).first(policy_.h); }
+  std::span<double> h() { return std::span(xh_).last(policy_.h); }
+
+  void take_input(Decision::From from) {
+    const double* row = from == Decision::From::start ? policy_.start.data()
+                        : from == Decision::From::embedding
+                            ? policy_.embedding.data() + op_ * policy_.h
+                            : anchors_.data() + index_ * policy_.h;
+    std::copy_n(row, policy_.h, xh_.begin());
+    if (from != Decision::From::anchor) return;
+    for (double& value : x()) value /= 0.1 + distance_;
   }
 
-  Row index_logits(const Decision& decision) const {
-    Row query(policy_.h), logits;
-    add_product(h_, policy_.query.data(), query);
+  void index_logits(const Decision& decision) {
+    product(h(), policy_.query.data(), query_);
     for (int32_t j = 0; j < decision.count; ++j) {
-      Row hidden = keys_[static_cast<size_t>(j)];
-      for (size_t k = 0; k < hidden.size(); ++k) hidden[k] = std::tanh(hidden[k] + query[k]);
+      const double* key = keys_.data() + static_cast<size_t>(j) * policy_.h;
+      for (size_t k = 0; k < policy_.h; ++k) hidden_[k] = std::tanh(key[k] + query_[k]);
       const double distance = decision.count - j;
-      logits.push_back(bound(dot(hidden, policy_.score.data()), decision) -
-                       decision.distance_bias * distance * distance);
+      logits_.push_back(bound(dot(hidden_, policy_.score.data()), decision) -
+                        decision.distance_bias * distance * distance);
     }
-    return logits;
   }
 
-  Row op_logits(const Decision& decision) const {
-    Row logits;
+  void op_logits(const Decision& decision) {
     for (size_t j = 0; j < static_cast<size_t>(decision.count); ++j)
-      logits.push_back(bound(dot(h_, policy_.embedding.data() + j * policy_.h), decision));
-    return logits;
+      logits_.push_back(bound(dot(h(), policy_.embedding.data() + j * policy_.h), decision));
   }
 
   static double bound(double logit, const Decision& decision) {
@@ -111,9 +116,10 @@ class Walk {
   }
 
   const Policy& policy_;
-  Row h_, c_;
-  std::vector<Row> anchors_, keys_;
-  int32_t op_ = -1, index_ = -1, distance_ = 0;
+  Row xh_, c_, gates_, query_, hidden_, logits_;  // xh: the input x, then the state h
+  Row anchors_, keys_;                            // a row each
+  size_t op_ = 0, index_ = 0;
+  int32_t distance_ = 0;
 };
 
 void check_weights(const ControllerWeights& w) {
@@ -121,8 +127,8 @@ void check_weights(const ControllerWeights& w) {
   const auto expect = [&](const Tensor& t, const char* name, const Shape& shape) {
     check(t.defined() && t.shape() == shape && t.dtype() == w.start.dtype(), "controller_rollout",
           name, " must be ", w.start.dtype(), " ", shape, ", got ", t.dtype(), " ", t.shape());
-    check(t.device() == Device::cpu, ErrorKind::device, "controller_rollout",
-          "has no CUDA kernel; run this op with --device cpu");
+    check(t.device() == w.start.device(), "controller_rollout", name, " is on the ", t.device(),
+          ", start on the ", w.start.device());
   };
   expect(w.start, "start", {1, h});
   expect(w.embedding, "embedding", {w.embedding.rank() > 0 ? w.embedding.size(0) : 0, h});
@@ -171,6 +177,12 @@ Rollout controller_rollout(const ControllerWeights& weights, const DecisionList&
   out.log_prob.resize(static_cast<size_t>(samples));
   out.entropy.resize(static_cast<size_t>(samples));
   out.sampled_entropy.resize(static_cast<size_t>(samples));
+  if constexpr (kWithCuda) {
+    if (weights.start.device() == Device::cuda) {
+      cuda::controller_rollout(weights, list, random, first_sample, out);
+      return out;
+    }
+  }
   cpu::controller_rollout(weights, list, random, first_sample, out);
   return out;
 }
@@ -186,7 +198,7 @@ void cpu::controller_rollout(const ControllerWeights& weights, const DecisionLis
                       weights.score.to_vector()};
   parallel_for(out.samples, 1, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
-      Walk walk(policy, list.zero_anchors);
+      Walk walk(policy, list);
       int32_t* action = out.actions.data() + s * out.decisions;
       auto draw = static_cast<uint64_t>((first_sample + s) * out.decisions);
       for (const Decision& decision : list.steps) {

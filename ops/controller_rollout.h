@@ -59,7 +59,8 @@ struct Rollout {
 
 // Samples number first_sample, first_sample + 1, ...: sample s draws its decision d from
 // random.uniform53(s * decisions + d), so each is a pure function of (weights, list, random, s).
-// All arithmetic, the LSTM's too, is in double, whatever the weights' dtype. Refuses weights that
+// All arithmetic, the LSTM's too, is in double, whatever the weights' dtype, on the device of the
+// weights; from a GPU the results come in one download, which waits. Refuses weights that
 // do not fit and lists that read what no earlier step made (internal), and logits that are not
 // finite (diverged).
 Rollout controller_rollout(const ControllerWeights& weights, const DecisionList& list,
@@ -69,5 +70,9 @@ namespace cpu {
 void controller_rollout(const ControllerWeights& weights, const DecisionList& list,
                         const Random& random, int64_t first_sample, Rollout& out);
 }  // namespace cpu
+namespace cuda {
+void controller_rollout(const ControllerWeights& weights, const DecisionList& list,
+                        const Random& random, int64_t first_sample, Rollout& out);
+}  // namespace cuda
 
 }  // namespace enas

@@ -14,8 +14,11 @@ Tensor grad_norm(std::span<const UpdateItem> items, double clip, const Tensor& l
   constexpr const char* kOp = "grad_norm";
   check(clip >= 0, kOp, "clip must not be negative, got ", clip);
   check(loss.defined() && loss.numel() == 1, kOp, "needs a loss of one element");
-  for (const UpdateItem& item : items) check_update_item(kOp, item);
-  if (previous.defined()) check_gate(kOp, previous);
+  for (const UpdateItem& item : items) check_update_item(kOp, item, loss.device());
+  if (previous.defined()) {
+    check_gate(kOp, previous);
+    check_device(kOp, "the gate before", previous, loss.device());
+  }
   Tensor gate({kGateSize}, DType::f64, loss.device());
   dispatch<cpu::grad_norm, cuda::grad_norm>(items, clip, loss, previous, gate);
   return gate;

@@ -1,8 +1,7 @@
 #include "ops/optimizer_update.h"
 
-#include <cmath>
-
 #include "ops/update_pieces.h"
+#include "ops/update_rules.h"
 #include "tensor/dispatch.h"
 #include "tensor/isa.h"
 
@@ -13,7 +12,7 @@ void optimizer_update(const SgdRule& rule, std::span<UpdateItem> items, const Te
   check_gate(kOp, gate);
   check(!rule.nesterov || rule.momentum > 0, kOp, "nesterov needs a momentum above 0");
   for (const UpdateItem& item : items) {
-    check_update_item(kOp, item);
+    check_update_item(kOp, item, gate.device());
     if (rule.momentum != 0) check_same_kind(kOp, "momentum (slot0)", item.slot0, item.value);
   }
   dispatch<cpu::sgd_update, cuda::sgd_update>(rule, items, gate);
@@ -24,11 +23,12 @@ void optimizer_update(const AdamRule& rule, std::span<UpdateItem> items, const T
   constexpr const char* kOp = "adam_update";
   check_gate(kOp, gate);
   for (const UpdateItem& item : items) {
-    check_update_item(kOp, item);
+    check_update_item(kOp, item, gate.device());
     check_same_kind(kOp, "first moment (slot0)", item.slot0, item.value);
     check_same_kind(kOp, "second moment (slot1)", item.slot1, item.value);
     check(item.step.defined() && item.step.dtype() == DType::f64 && item.step.numel() == 1, kOp,
           "needs a step count, f64 [1]");
+    check_device(kOp, "a step count", item.step, gate.device());
   }
   dispatch<cpu::adam_update, cuda::adam_update>(rule, items, gate);
   for (UpdateItem& item : items) item.value.bump_version();
@@ -39,8 +39,10 @@ void average_update(std::span<AverageItem> items, Tensor& count, const Tensor& g
   check_gate(kOp, gate);
   check(count.defined() && count.dtype() == DType::f64 && count.numel() == 1, kOp,
         "needs a count, f64 [1]");
+  check_device(kOp, "the count", count, gate.device());
   for (const AverageItem& item : items) {
     check(item.value.defined(), kOp, "an item has no value");
+    check_device(kOp, "a value", item.value, gate.device());
     check_same_kind(kOp, "average", item.average, item.value);
   }
   dispatch<cpu::average_update, cuda::average_update>(items, count, gate);
@@ -55,21 +57,17 @@ ISA_SELECT(average_step, void(const float* value, float* average, int64_t n, flo
 
 namespace {
 
-struct AdamScale {  // of one item at its step t
-  double rate, root_correction;
-};
-
 // The plain loops: f64, for tests. A gradient of null counts as zero.
 void sgd(double* value, const double* grad, double* slot, int64_t n, const SgdRule& rule,
          double decay, double factor) {
+  const SgdStep<double> step(rule);
   for (int64_t i = 0; i < n; ++i) {
     const double d = factor * ((grad ? grad[i] : 0) + decay * value[i]);
-    double move = d;
-    if (slot != nullptr) {
-      slot[i] = rule.momentum * slot[i] + d;
-      move = rule.nesterov ? d + rule.momentum * slot[i] : slot[i];
+    if (slot == nullptr) {
+      step.plain(d, value[i]);
+    } else {
+      step.with_momentum(d, value[i], slot[i]);
     }
-    value[i] -= rule.lr * move;
   }
 }
 void sgd(float* value, const float* grad, float* slot, int64_t n, const SgdRule& rule, double decay,
@@ -80,11 +78,9 @@ void sgd(float* value, const float* grad, float* slot, int64_t n, const SgdRule&
 
 void adam(double* value, const double* grad, double* m, double* v, int64_t n, const AdamRule& rule,
           const AdamScale& scale, double decay, double factor) {
+  const AdamStep<double> step(rule, scale);
   for (int64_t i = 0; i < n; ++i) {
-    const double d = factor * ((grad ? grad[i] : 0) + decay * value[i]);
-    m[i] = rule.beta1 * m[i] + (1 - rule.beta1) * d;
-    v[i] = rule.beta2 * v[i] + (1 - rule.beta2) * d * d;
-    value[i] -= scale.rate * m[i] / (std::sqrt(v[i]) * scale.root_correction + rule.epsilon);
+    step(factor * ((grad ? grad[i] : 0) + decay * value[i]), value[i], m[i], v[i]);
   }
 }
 void adam(float* value, const float* grad, float* m, float* v, int64_t n, const AdamRule& rule,
@@ -142,8 +138,7 @@ void cpu::adam_update(const AdamRule& rule, std::span<UpdateItem> items, const T
   std::vector<AdamScale> scale(items.size());
   for (size_t i = 0; i < items.size(); ++i) {
     t[i] = items[i].step.data<double>()[0] + 1;
-    scale[i] = {rule.lr / (1 - std::pow(rule.beta1, t[i])),
-                1 / std::sqrt(1 - std::pow(rule.beta2, t[i]))};
+    scale[i] = adam_scale(rule, t[i]);
   }
   for_each_piece_of(
       "adam_update", items, [&](size_t i, UpdateItem& item, auto tag, int64_t begin, int64_t n) {

@@ -14,15 +14,16 @@ struct Piece {
   int64_t begin, end;  // elements
 };
 
+constexpr int64_t kPiece = 1 << 15;  // elements
+
 // numel(i): elements of item i.
 template <class Numel>
-std::vector<Piece> cut_pieces(size_t items, Numel&& numel) {
-  constexpr int64_t kPiece = 1 << 15;
+std::vector<Piece> cut_pieces(size_t items, Numel&& numel, int64_t most = kPiece) {
   std::vector<Piece> pieces;
   for (size_t i = 0; i < items; ++i) {
     const int64_t n = numel(i);
-    for (int64_t begin = 0; begin < n; begin += kPiece) {
-      pieces.push_back({i, begin, std::min(n, begin + kPiece)});
+    for (int64_t begin = 0; begin < n; begin += most) {
+      pieces.push_back({i, begin, std::min(n, begin + most)});
     }
   }
   return pieces;
@@ -44,8 +45,13 @@ inline void check_same_kind(const char* op, const char* what, const Tensor& t,
         value.shape());
 }
 
-inline void check_update_item(const char* op, const UpdateItem& item) {
+inline void check_device(const char* op, const char* what, const Tensor& t, Device device) {
+  check(t.device() == device, op, what, " is on the ", t.device(), ", the update on the ", device);
+}
+
+inline void check_update_item(const char* op, const UpdateItem& item, Device device) {
   check(item.value.defined(), op, "an item has no value");
+  check_device(op, "a value", item.value, device);
   check(item.value.dtype() == DType::f32 || item.value.dtype() == DType::f64, op,
         "needs f32 or f64, got ", item.value.dtype());
   if (item.grad.defined()) check_same_kind(op, "gradient", item.grad, item.value);

@@ -15,8 +15,8 @@ namespace {
 constexpr double kFactor = 0.5, kDecay = 0.25, kLr = 0.375;
 constexpr double kStep = 3;  // Adam's t before the update
 
-Tensor gate_of(double factor, double finite = 1) {
-  return Tensor::from({1, factor, finite, 0}, {kGateSize}, DType::f64);
+Tensor gate_of(double factor, double finite = 1, Device device = Device::cpu) {
+  return Tensor::from({1, factor, finite, 0}, {kGateSize}, DType::f64).to(device);
 }
 
 // Inputs: value, grad, slot0, slot1. The op works on copies, so that a case can be run twice.
@@ -27,7 +27,7 @@ UpdateItem item_of(const std::vector<Var>& x, bool dense) {
   item.slot0 = x[2].value().clone();
   item.slot1 = x[3].value().clone();
   item.decay = kDecay;
-  item.step = Tensor::from({kStep}, {1}, DType::f64);
+  item.step = Tensor::from({kStep}, {1}, DType::f64).to(item.value.device());
   return item;
 }
 std::vector<InputSpec> update_inputs(const Shape& shape) {
@@ -36,7 +36,7 @@ std::vector<InputSpec> update_inputs(const Shape& shape) {
 OpFunction sgd_op(SgdRule rule, bool dense = false) {
   return [=](Tape&, const std::vector<Var>& x) {
     UpdateItem item = item_of(x, dense);
-    optimizer_update(rule, {&item, 1}, gate_of(kFactor));
+    optimizer_update(rule, {&item, 1}, gate_of(kFactor, 1, item.value.device()));
     return std::vector<Var>{item.value, item.slot0};
   };
 }
@@ -57,7 +57,7 @@ Reference sgd_reference(SgdRule rule, bool dense = false) {
 OpFunction adam_op(AdamRule rule, bool dense = false) {
   return [=](Tape&, const std::vector<Var>& x) {
     UpdateItem item = item_of(x, dense);
-    optimizer_update(rule, {&item, 1}, gate_of(kFactor));
+    optimizer_update(rule, {&item, 1}, gate_of(kFactor, 1, item.value.device()));
     return std::vector<Var>{item.value, item.slot0, item.slot1, item.step};
   };
 }
@@ -113,8 +113,9 @@ OP_CASES(adam_update, adam_case("37", {37}, {.lr = kLr}),
 OpFunction average_op(double count) {
   return [=](Tape&, const std::vector<Var>& x) {
     AverageItem item{x[0].value(), x[1].value().clone()};
-    Tensor n = Tensor::from({count}, {1}, DType::f64);
-    average_update({&item, 1}, n, gate_of(kFactor));
+    const Device device = item.value.device();
+    Tensor n = Tensor::from({count}, {1}, DType::f64).to(device);
+    average_update({&item, 1}, n, gate_of(kFactor, 1, device));
     return std::vector<Var>{item.average, n};
   };
 }

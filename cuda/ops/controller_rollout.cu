@@ -1,0 +1,290 @@
+// Kernel of ops/controller_rollout.h: a block walks one architecture's way through the decisions,
+// with its state in shared memory and the weights read from L2, which the blocks share. Arithmetic
+// in double and the draws are the CPU's, so that both devices sample the same architectures.
+#include "ops/controller_rollout.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "cuda/launch.cuh"
+#include "cuda/reduce.cuh"
+#include "ops/choose.h"
+
+namespace enas::cuda {
+namespace {
+
+constexpr unsigned kMostWarps = 16;
+
+template <class T>
+struct Weights {
+  const T *start, *embedding, *lstm, *key, *query, *score;
+};
+struct Steps {
+  const Decision* list;
+  int32_t count, zero_anchors, decisions;
+};
+struct Sizes {
+  size_t hidden, anchors, candidates;  // the most there are
+  ENAS_HD size_t row() const { return hidden * sizeof(double); }
+  ENAS_HD size_t rows() const { return (8 + 2 * anchors) * row(); }
+  size_t bytes() const { return rows() + (2 * candidates + 1) * sizeof(double); }
+};
+
+// What one sample leaves beside its actions. Where `broken`, top and total are those of the row of
+// logits that is not finite.
+struct SampleResult {
+  double log_prob, entropy, sampled_entropy, top, total;
+  int64_t broken;
+};
+
+// The state of one architecture's walk.
+struct State {
+  int32_t h;
+  Shared<double> xh;               // [2 h] the input x, then the LSTM's h
+  Shared<double> cell;             // [h]
+  Shared<double> gates;            // [4 h] i f o g
+  Shared<double> query;            // [h]
+  Shared<double> anchors, keys;    // [anchors, h]
+  Shared<double> logits, weights;  // [candidates]
+  Shared<int32_t> action;          // [1], -1: the logits were not finite
+  __device__ State(unsigned char* shared, const Sizes& s)
+      : h(static_cast<int32_t>(s.hidden)),
+        xh(shared, 0, 2 * s.hidden),
+        cell(shared, 2 * s.row(), s.hidden),
+        gates(shared, 3 * s.row(), 4 * s.hidden),
+        query(shared, 7 * s.row(), s.hidden),
+        anchors(shared, 8 * s.row(), s.anchors * s.hidden),
+        keys(shared, (8 + s.anchors) * s.row(), s.anchors * s.hidden),
+        logits(shared, s.rows(), s.candidates),
+        weights(shared, s.rows() + s.candidates * sizeof(double), s.candidates),
+        action(shared, s.rows() + 2 * s.candidates * sizeof(double), 1) {}
+};
+
+// out[begin + j] = sum over i of in[first + i] w[i, j], w [rows, columns]: a thread a column, its
+// sum in the CPU's order.
+template <class T>
+__device__ void product(const Shared<double>& in, int32_t first, const T* __restrict__ w,
+                        int32_t rows, int32_t columns, const Shared<double>& out, int32_t begin) {
+  for (int32_t j = threadIdx.x; j < columns; j += blockDim.x) {
+    double sum = 0;
+#pragma unroll 8
+    for (int32_t i = 0; i < rows; ++i) {
+      sum += in.get(first + i) * static_cast<double>(w[int64_t{i} * columns + j]);
+    }
+    out.set(begin + j, sum);
+  }
+}
+
+__device__ double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+
+__device__ double bound(double logit, const Decision& d) {
+  logit /= d.temperature;
+  return d.tanh_constant > 0 ? d.tanh_constant * std::tanh(logit) : logit;
+}
+
+struct Chosen {
+  int32_t op = 0, index = 0, distance = 0;
+};
+
+// x, then one step of the LSTM. Ends with a barrier.
+template <class T>
+__device__ void move(const State& state, const Weights<T>& w, const Decision& d,
+                     const Chosen& chosen) {
+  const int32_t h = state.h;
+  for (int32_t k = threadIdx.x; k < h; k += blockDim.x) {
+    double x = 0;
+    if (d.input == Decision::From::anchor) {
+      x = state.anchors.get(chosen.index * h + k) / (0.1 + chosen.distance);
+    } else if (d.input == Decision::From::embedding) {
+      x = static_cast<double>(w.embedding[chosen.op * h + k]);
+    } else {
+      x = static_cast<double>(w.start[k]);
+    }
+    state.xh.set(k, x);
+  }
+  __syncthreads();
+  product(state.xh, 0, w.lstm, 2 * h, 4 * h, state.gates, 0);
+  __syncthreads();
+  for (int32_t k = threadIdx.x; k < h; k += blockDim.x) {
+    const double i = state.gates.get(k), f = state.gates.get(h + k), o = state.gates.get(2 * h + k),
+                 g = state.gates.get(3 * h + k);
+    const double c = sigmoid(i) * std::tanh(g) + sigmoid(f) * state.cell.get(k);
+    state.cell.set(k, c);
+    state.xh.set(h + k, sigmoid(o) * std::tanh(c));
+  }
+  __syncthreads();
+}
+
+// The logits of a decision, a warp a candidate. Ends with a barrier.
+template <class T>
+__device__ void make_logits(const State& state, const Weights<T>& w, const Decision& d) {
+  const int32_t h = state.h, lane = threadIdx.x % kWarp;
+  const bool index = d.kind == Decision::Kind::index;
+  if (index) {
+    product(state.xh, h, w.query, h, h, state.query, 0);
+    __syncthreads();
+  }
+  for (int32_t j = threadIdx.x / kWarp; j < d.count; j += blockDim.x / kWarp) {
+    double dot = 0;
+    for (int32_t k = lane; k < h; k += kWarp) {
+      if (index) {
+        dot += std::tanh(state.keys.get(j * h + k) + state.query.get(k)) *
+               static_cast<double>(w.score[k]);
+      } else {
+        dot += state.xh.get(h + k) * static_cast<double>(w.embedding[j * h + k]);
+      }
+    }
+    double logit = bound(warp_reduce<Sum>(dot), d);
+    const double distance = d.count - j;
+    if (index) logit -= d.distance_bias * distance * distance;
+    if (lane == 0) state.logits.set(j, logit);
+  }
+  __syncthreads();
+}
+
+// The first warp decides; thread 0 has the sums. Ends with a barrier.
+__device__ void decide(const State& state, const Decision& d, double uniform,
+                       SampleResult& result) {
+  if (threadIdx.x < kWarp) {
+    Partition row;
+    for (int32_t j = 0; j < d.count; ++j) row.see(state.logits.get(j));
+    for (int32_t j = threadIdx.x; j < d.count; j += kWarp) {
+      state.weights.set(j, std::exp(state.logits.get(j) - row.top));
+    }
+    __syncwarp();
+    if (threadIdx.x == 0) {
+      for (int32_t j = 0; j < d.count; ++j) {
+        const double weight = state.weights.get(j);
+        row.add(weight, Partition::term(weight, state.logits.get(j) - row.top));
+      }
+      Inversion walk(uniform, row);
+      for (int32_t j = 0; j < d.count; ++j) {
+        if (walk.visit(j, state.weights.get(j))) break;
+      }
+      const Choice choice = row.choice(walk.action, state.logits.get(walk.action));
+      result.log_prob += choice.log_prob;
+      result.entropy += choice.entropy;
+      result.sampled_entropy -= std::exp(choice.log_prob) * choice.log_prob;
+      result.top = row.top;
+      result.total = row.total;
+      result.broken = row.usable() ? 0 : 1;
+      state.action.set(0, row.usable() ? choice.action : -1);
+    }
+  }
+  __syncthreads();
+}
+
+template <class T>
+__global__ void __launch_bounds__(kMostWarps* kWarp, 1)
+    rollout(Weights<T> w, Steps steps, Sizes sizes, Random random, int64_t first_sample,
+            int32_t* __restrict__ actions, SampleResult* __restrict__ results) {
+  ENAS_SHARED(shared);
+  const State state(shared, sizes);
+  const int32_t h = state.h;
+  for (int32_t k = threadIdx.x; k < h; k += blockDim.x) {
+    state.xh.set(h + k, 0);
+    state.cell.set(k, 0);
+  }
+  for (int32_t k = threadIdx.x; k < steps.zero_anchors * h; k += blockDim.x) {
+    state.anchors.set(k, 0);
+    state.keys.set(k, 0);
+  }
+  SampleResult result{};
+  Chosen chosen;
+  int32_t anchors = steps.zero_anchors;
+  int64_t decided = 0;
+  const int64_t sample = blockIdx.x, first_draw = (first_sample + sample) * steps.decisions;
+  for (int32_t s = 0; s < steps.count; ++s) {
+    const Decision d = steps.list[s];
+    move(state, w, d, chosen);
+    if (d.kind != Decision::Kind::advance) {
+      make_logits(state, w, d);
+      const auto draw = static_cast<uint64_t>(first_draw + decided);
+      decide(state, d, threadIdx.x == 0 ? random.uniform53(draw) : 0, result);
+      const int32_t action = state.action.get(0);
+      if (action < 0) break;
+      if (d.kind == Decision::Kind::index) {
+        chosen.index = action;
+        chosen.distance = d.count - action;
+      } else {
+        chosen.op = action;
+      }
+      if (threadIdx.x == 0) actions[sample * steps.decisions + decided] = action;
+      ++decided;
+    }
+    if (d.leaves_anchor) {
+      for (int32_t k = threadIdx.x; k < h; k += blockDim.x) {
+        state.anchors.set(anchors * h + k, state.xh.get(h + k));
+      }
+      product(state.xh, h, w.key, h, h, state.keys, anchors * h);
+      ++anchors;
+    }
+  }
+  if (threadIdx.x == 0) results[sample] = result;
+}
+
+Sizes sizes_of(const ControllerWeights& weights, const DecisionList& list) {
+  int32_t anchors = list.zero_anchors, candidates = 1;
+  for (const Decision& d : list.steps) {
+    anchors += d.leaves_anchor;
+    candidates = std::max(candidates, d.count);
+  }
+  return {static_cast<size_t>(weights.start.numel()), static_cast<size_t>(anchors),
+          static_cast<size_t>(candidates)};
+}
+
+// A thread a gate, as far as the registers go.
+unsigned threads_for(const Sizes& sizes) {
+  const unsigned warps = static_cast<unsigned>((4 * sizes.hidden + kWarp - 1) / kWarp);
+  return std::clamp(warps, 2u, kMostWarps) * kWarp;
+}
+
+void take_results(const unsigned char* host, Rollout& out) {
+  const auto samples = static_cast<size_t>(out.samples);
+  for (size_t s = 0; s < samples; ++s) {
+    SampleResult result;
+    std::memcpy(&result, host + s * sizeof(SampleResult), sizeof(SampleResult));
+    check(result.broken == 0, ErrorKind::diverged, "controller_rollout",
+          "logits are not finite (largest ", result.top, ", partition sum ", result.total,
+          "); try a smaller learning rate");
+    out.log_prob[s] = result.log_prob;
+    out.entropy[s] = result.entropy;
+    out.sampled_entropy[s] = result.sampled_entropy;
+  }
+  if (out.actions.empty()) return;
+  std::memcpy(out.actions.data(), host + samples * sizeof(SampleResult),
+              out.actions.size() * sizeof(int32_t));
+}
+
+}  // namespace
+
+void controller_rollout(const ControllerWeights& weights, const DecisionList& list,
+                        const Random& random, int64_t first_sample, Rollout& out) {
+  if (out.samples == 0) return;
+  const size_t step_bytes = list.steps.size() * sizeof(Decision);
+  Scratch steps(step_bytes);
+  if (step_bytes > 0) upload(steps.as<Decision>(), list.steps.data(), step_bytes);
+  const size_t result_bytes = static_cast<size_t>(out.samples) * sizeof(SampleResult);
+  const size_t bytes = result_bytes + out.actions.size() * sizeof(int32_t);
+  Scratch results(bytes);
+  const Sizes sizes = sizes_of(weights, list);
+  const Launch how{dim3(static_cast<unsigned>(out.samples)), dim3(threads_for(sizes)),
+                   sizes.bytes()};
+  visit_real(weights.start.dtype(), "controller_rollout", [&](auto tag) {
+    using T = decltype(tag);
+    const Weights<T> w{weights.start.data<T>(), weights.embedding.data<T>(),
+                       weights.lstm.data<T>(),  weights.key.data<T>(),
+                       weights.query.data<T>(), weights.score.data<T>()};
+    launch("controller_rollout", rollout<T>, how, w,
+           Steps{steps.as<Decision>(), static_cast<int32_t>(list.steps.size()), list.zero_anchors,
+                 static_cast<int32_t>(out.decisions)},
+           sizes, random, first_sample, results.as<int32_t>() + result_bytes / sizeof(int32_t),
+           results.as<SampleResult>());
+  });
+  std::vector<unsigned char> host(bytes);
+  download(host.data(), results.as<unsigned char>(), bytes);
+  take_results(host.data(), out);
+}
+
+}  // namespace enas::cuda
