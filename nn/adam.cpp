@@ -21,7 +21,8 @@ Tensor Adam::step(std::span<Parameter* const> used, double lr, const Tensor& los
     Slots& slots = slots_[p.name];
     item.slot0 = detail::slot_for(slots.m, "adam", p);
     item.slot1 = detail::slot_for(slots.v, "adam", p);
-    if (!slots.t.defined()) slots.t = Tensor::zeros({1}, DType::f64);
+    const Device device = p.value.device();
+    slots.t = slots.t.defined() ? slots.t.to(device) : Tensor::zeros({1}, DType::f64, device);
     item.step = slots.t;
   });
   const Tensor gate = grad_norm(items, options_.clip, loss, previous);

@@ -8,6 +8,23 @@
 #include "tensor/thread_pool.h"
 
 namespace enas {
+namespace {
+
+void swap_values(Tensor& a, Tensor& b) {
+  if (a.device() != Device::cpu) {  // three copies in the device's order, without a wait
+    const Tensor kept = a.clone();
+    a.copy_from(b);
+    b.copy_from(kept);
+    return;
+  }
+  constexpr int64_t kGrain = 1 << 16;
+  auto *left = static_cast<unsigned char*>(a.raw()), *right = static_cast<unsigned char*>(b.raw());
+  parallel_for(static_cast<int64_t>(a.bytes()), kGrain, [&](int64_t begin, int64_t end) {
+    std::swap_ranges(left + begin, left + end, right + begin);
+  });
+}
+
+}  // namespace
 
 Tensor& WeightAverage::average_of(const Parameter& p) {
   const auto it = averages_.find(p.name);
@@ -16,6 +33,7 @@ Tensor& WeightAverage::average_of(const Parameter& p) {
   check(it->second.shape() == p.value.shape() && it->second.dtype() == p.value.dtype(),
         ErrorKind::checkpoint, "average", "mean of ", p.name, " is ", it->second.shape(),
         ", the parameter ", p.value.shape());
+  it->second = it->second.to(p.value.device());  // one from a checkpoint is on the CPU
   return it->second;
 }
 
@@ -27,6 +45,7 @@ void WeightAverage::update(std::span<Parameter* const> all, int64_t step, const 
     for (const Parameter* p : all) averages_[p->name] = p->value.clone();
     count_ = Tensor::zeros({1}, DType::f64);
   }
+  count_ = count_.to(gate.device());
   std::vector<AverageItem> items;
   items.reserve(all.size());
   for (const Parameter* p : all) items.push_back({p->value, average_of(*p)});
@@ -48,17 +67,9 @@ bool WeightAverage::observe(double loss) {
 
 void WeightAverage::swap(std::span<Parameter* const> all) {
   check(started(), "average", "swap before averaging has begun");
-  for (const Parameter* p : all) {  // all or none
-    check(average_of(*p).device() == Device::cpu, ErrorKind::device, "average",
-          "swap works on the CPU only; run with --device cpu");
-  }
-  constexpr int64_t kGrain = 1 << 16;
+  for (const Parameter* p : all) average_of(*p);  // all or none
   for (Parameter* p : all) {
-    auto* weights = static_cast<unsigned char*>(p->value.raw());
-    auto* means = static_cast<unsigned char*>(average_of(*p).raw());
-    parallel_for(static_cast<int64_t>(p->value.bytes()), kGrain, [&](int64_t begin, int64_t end) {
-      std::swap_ranges(weights + begin, weights + end, means + begin);
-    });
+    swap_values(p->value, average_of(*p));
     p->value.bump_version();
   }
   swapped_ = !swapped_;

@@ -119,15 +119,14 @@ Checkpoint to_checkpoint(const Opened& opened, std::string_view bytes, const std
 
 TensorFile to_tensor_file(const Checkpoint& checkpoint, int64_t sequence) {
   TensorFile file;
-  file.tensors = checkpoint.tensors;
+  file.tensors = on_cpu(checkpoint.tensors);
   file.metadata["format"] = std::string(kFormat) + std::to_string(kVersion);
   file.metadata["sequence"] = std::to_string(sequence);
   file.metadata[std::string(kHeaderHashKey)] = kNoHash;
   for (const auto& [name, value] : checkpoint.values)
     file.metadata[std::string(kValuePrefix) + name] = value;
-  for (const auto& [name, tensor] : checkpoint.tensors) {
-    check(tensor.defined() && tensor.device() == Device::cpu, "checkpoint", "tensor ",
-          quote_name(name), " is undefined or on a device; copy it to the CPU first");
+  for (const auto& [name, tensor] : file.tensors) {
+    check(tensor.defined(), "checkpoint", "tensor ", quote_name(name), " is undefined");
     file.metadata[std::string(kHashPrefix) + name] =
         xxh3_hex({static_cast<const char*>(tensor.raw()), tensor.bytes()});
   }

@@ -28,7 +28,7 @@ struct Checkpoint {
   double real(const std::string& name) const;
   const std::string& text(const std::string& name) const;
   const Tensor& tensor(const std::string& name) const;
-  // Copies a tensor into `target` (a CPU tensor) and bumps its version; Error{checkpoint} where it
+  // Copies a tensor into `target`, on any device, and bumps its version; Error{checkpoint} where it
   // is missing or its shape or dtype is not the target's.
   void restore(const std::string& name, Tensor& target) const;
 };

@@ -292,8 +292,7 @@ std::string safetensors_header(const TensorFile& file, const std::string& path) 
     const auto& [name, tensor] = *item;
     check(name.size() <= kMaxNameBytes && name != kMetadata, path, "the tensor name ",
           quote_name(name), " is reserved or longer than ", kMaxNameBytes, " bytes");
-    check(tensor.defined() && tensor.device() == Device::cpu, path, "tensor ", quote_name(name),
-          " is undefined or on a device; copy it to the CPU first");
+    check(tensor.defined(), path, "tensor ", quote_name(name), " is undefined");
     if (json.size() > 1) json += ',';
     json += json_text(name, ErrorKind::internal, path) + ":{\"dtype\":\"";
     json += std::string(stored_name(tensor.dtype())) + "\",\"shape\":[";
@@ -324,9 +323,16 @@ std::vector<std::string_view> safetensors_pieces(const std::string& header,
   return pieces;
 }
 
+std::map<std::string, Tensor> on_cpu(const std::map<std::string, Tensor>& tensors) {
+  std::map<std::string, Tensor> moved;
+  for (const auto& [name, tensor] : tensors) moved.emplace(name, tensor.to(Device::cpu));
+  return moved;
+}
+
 void write_safetensors(const std::string& path, const TensorFile& file, FileSystem& files) {
-  const std::string header = safetensors_header(file, path);
-  write_file_atomic(path, safetensors_pieces(header, file), files);
+  const TensorFile content{on_cpu(file.tensors), file.metadata};
+  const std::string header = safetensors_header(content, path);
+  write_file_atomic(path, safetensors_pieces(header, content), files);
 }
 
 SafetensorsHeader parse_safetensors_header(std::string_view bytes, const std::string& path) {

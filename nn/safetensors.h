@@ -20,9 +20,10 @@ struct TensorFile {
   std::map<std::string, std::string> metadata;
 };
 
-// Writes the file atomically (write_file_atomic), the tensors' bytes straight from their storage;
-// equal content gives equal bytes. Error{write} when it cannot, or for metadata that is not UTF-8
-// or too long; Error{internal} for an undefined tensor, one on a device, or an impossible name.
+// Writes the file atomically (write_file_atomic), the tensors' bytes straight from their storage or
+// from a copy of what lives on a GPU; equal content gives equal bytes, whatever the device.
+// Error{write} when it cannot, or for metadata that is not UTF-8 or too long; Error{internal} for
+// an undefined tensor or an impossible name.
 void write_safetensors(const std::string& path, const TensorFile& file,
                        FileSystem& files = real_files());
 
@@ -47,7 +48,8 @@ constexpr uint64_t kMaxFileBytes = uint64_t{1} << 36;
 constexpr size_t kMaxNameBytes = 256;  // of a tensor's name
 
 std::string safetensors_header(const TensorFile& file, const std::string& path);
-// The header and each tensor's bytes in file order: views into both arguments.
+std::map<std::string, Tensor> on_cpu(const std::map<std::string, Tensor>& tensors);
+// The header and each tensor's bytes, on the CPU, in file order: views into both arguments.
 std::vector<std::string_view> safetensors_pieces(const std::string& header, const TensorFile& file);
 SafetensorsHeader parse_safetensors_header(std::string_view bytes, const std::string& path);
 std::string_view tensor_bytes(std::string_view bytes, const TensorEntry& entry);

@@ -31,13 +31,15 @@ std::vector<UpdateItem> update_items(const char* optimizer, const Options& optio
   return items;
 }
 
-// The slot under `name`, zeros on first use. One from a checkpoint must have the value's kind.
+// The slot under `name`, zeros on first use, on the value's device. One from a checkpoint must have
+// the value's kind; it moves to the device when it is first used.
 inline Tensor& slot_for(Tensor& slot, const char* optimizer, const Parameter& p) {
   if (!slot.defined()) slot = zeros_like(p.value);
   check(slot.shape() == p.value.shape() && slot.dtype() == p.value.dtype(), ErrorKind::checkpoint,
         optimizer, "state of ", p.name, " is ", slot.dtype(), " ", slot.shape(),
         ", the parameter is ", p.value.dtype(), " ", p.value.shape(),
         "; resume with the configuration that wrote it");
+  slot = slot.to(p.value.device());
   return slot;
 }
 
