@@ -7,43 +7,34 @@
 #include "tensor/thread_pool.h"
 
 namespace enas {
-namespace {
 
-void check_shapes(const char* op, const Tensor& logits, const Tensor& targets) {
-  check(logits.rank() == 2 && targets.rank() == 1 && targets.size(0) == logits.size(0) &&
+Var softmax_cross_entropy(Var logits, const Tensor& targets) {
+  const Tensor& values = logits.value();
+  check(values.rank() == 2 && targets.rank() == 1 && targets.size(0) == values.size(0) &&
             targets.dtype() == DType::i32,
-        op, "needs logits [n, V] and targets i32 [n], got ", logits.shape(), " and ",
-        targets.dtype(), " ", targets.shape());
-}
-
-}  // namespace
-
-Var softmax_cross_entropy(const Var& logits, const Tensor& targets) {
-  check_shapes("softmax_cross_entropy", logits.value(), targets);
-  const int64_t n = logits.size(0);
-  const double factor = 1.0 / static_cast<double>(n);
-  Tensor kept({n, 2}, logits.dtype(), logits.value().device());
-  const double total = dispatch<cpu::cross_entropy_forward, cuda::cross_entropy_forward>(
-      logits.value(), targets, kept);
-  Tensor y = Tensor::full({}, n == 0 ? NAN : total * factor, logits.dtype());
-  return record("softmax_cross_entropy", {logits}, std::move(y),
-                [x = logits.value(), targets, kept, factor](const Tensor& dy, Grads& dx) mutable {
-                  // Nobody else sees the logits any more: their buffer becomes their gradient.
-                  if (x.unique()) {
-                    dispatch<cpu::cross_entropy_backward, cuda::cross_entropy_backward>(
-                        x, targets, kept, dy, factor, x, Into::write);
+        "softmax_cross_entropy", "needs logits [n, V] and targets i32 [n], got ", values.shape(),
+        " and ", targets.dtype(), " ", targets.shape());
+  check(targets.device() == values.device(), "softmax_cross_entropy", "the logits are on ",
+        values.device(), ", the targets on ", targets.device());
+  const double factor = 1.0 / static_cast<double>(values.size(0));
+  Tensor y({}, values.dtype(), values.device());
+  if (logits.has_grad() && values.unique()) {
+    Tensor x = values;
+    dispatch<cpu::cross_entropy_in_place, cuda::cross_entropy_in_place>(x, targets, factor, y);
+    return record("softmax_cross_entropy", {logits}, std::move(y),
+                  [x = std::move(x)](const Tensor& dy, Grads& dx) mutable {
+                    dispatch<cpu::cross_entropy_scale, cuda::cross_entropy_scale>(x, dy);
                     dx[0].accept(x);
-                    return;
-                  }
+                  });
+  }
+  Tensor kept({values.size(0), 2}, values.dtype(), values.device());
+  dispatch<cpu::cross_entropy_forward, cuda::cross_entropy_forward>(values, targets, factor, kept,
+                                                                    y);
+  return record("softmax_cross_entropy", {logits}, std::move(y),
+                [x = values, targets, kept, factor](const Tensor& dy, Grads& dx) {
                   dispatch<cpu::cross_entropy_backward, cuda::cross_entropy_backward>(
                       x, targets, kept, dy, factor, dx[0].tensor(), dx[0].into());
                 });
-}
-
-double total_nll(const Tensor& logits, const Tensor& targets) {
-  check_shapes("total_nll", logits, targets);
-  Tensor kept({logits.size(0), 2}, logits.dtype(), logits.device());
-  return dispatch<cpu::cross_entropy_forward, cuda::cross_entropy_forward>(logits, targets, kept);
 }
 
 ISA_SELECT(cross_entropy_rows_backward,
@@ -66,35 +57,73 @@ void rows_backward(const float* x, const int32_t* targets, const float* kept, fl
   cross_entropy_rows_backward(x, targets, kept, factor, dx, rows, columns, add);
 }
 
-}  // namespace
-
-double cpu::cross_entropy_forward(const Tensor& logits, const Tensor& targets, Tensor& kept) {
+// The sum of the rows' losses; after(row, {m, 1/s}) runs while the row is in cache.
+template <class T, class After>
+double total_loss(const Tensor& logits, const Tensor& targets, After after) {
   const int64_t rows = logits.size(0), columns = logits.size(1);
   const int32_t* target = targets.data<int32_t>();
   for (int64_t r = 0; r < rows; ++r) {
-    check(target[r] >= 0 && target[r] < columns, "softmax_cross_entropy",
-          "target ", target[r], " of row ", r, " is outside the vocabulary of ", columns);
+    check(target[r] >= 0 && target[r] < columns, "softmax_cross_entropy", "target ", target[r],
+          " of row ", r, " is outside the vocabulary of ", columns);
   }
   std::vector<double> losses(static_cast<size_t>(rows));
-  visit_real(logits.dtype(), "softmax_cross_entropy", [&](auto tag) {
-    using T = decltype(tag);
-    const T* in = logits.data<T>();
-    T* keep = kept.data<T>();
-    parallel_for(rows, kRowGrain / (columns + 1), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        const T* x = in + r * columns;
-        T statistics[2];
-        row_statistics_of(x, statistics, 1, columns);
-        losses[static_cast<size_t>(r)] = static_cast<double>(statistics[0]) - x[target[r]] +
-                                         std::log(static_cast<double>(statistics[1]));
-        keep[2 * r] = statistics[0];
-        keep[2 * r + 1] = 1 / statistics[1];
-      }
-    });
+  const T* in = logits.data<T>();
+  parallel_for(rows, kRowGrain / (columns + 1), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const T* x = in + r * columns;
+      T statistics[2];
+      row_statistics_of(x, statistics, 1, columns);
+      losses[static_cast<size_t>(r)] = static_cast<double>(statistics[0]) - x[target[r]] +
+                                       std::log(static_cast<double>(statistics[1]));
+      statistics[1] = 1 / statistics[1];
+      after(r, statistics);
+    }
   });
   double total = 0;
   for (const double loss : losses) total += loss;
   return total;
+}
+
+}  // namespace
+
+void cpu::cross_entropy_forward(const Tensor& logits, const Tensor& targets, double factor,
+                                Tensor& kept, Tensor& y) {
+  visit_real(logits.dtype(), "softmax_cross_entropy", [&](auto tag) {
+    using T = decltype(tag);
+    T* keep = kept.data<T>();
+    const double total = total_loss<T>(logits, targets, [keep](int64_t r, const T* statistics) {
+      keep[2 * r] = statistics[0];
+      keep[2 * r + 1] = statistics[1];
+    });
+    y.data<T>()[0] = static_cast<T>(total * factor);  // 0 * inf where there is no row
+  });
+}
+
+void cpu::cross_entropy_in_place(Tensor& logits, const Tensor& targets, double factor, Tensor& y) {
+  const int64_t columns = logits.size(1);
+  visit_real(logits.dtype(), "softmax_cross_entropy", [&](auto tag) {
+    using T = decltype(tag);
+    T* x = logits.data<T>();
+    const int32_t* target = targets.data<int32_t>();
+    const T share = static_cast<T>(factor);
+    const double total = total_loss<T>(logits, targets, [=](int64_t r, const T* statistics) {
+      T* row = x + r * columns;
+      rows_backward(row, target + r, statistics, share, row, 1, columns, false);
+    });
+    y.data<T>()[0] = static_cast<T>(total * factor);
+  });
+}
+
+void cpu::cross_entropy_scale(Tensor& dx, const Tensor& dy) {
+  visit_real(dx.dtype(), "softmax_cross_entropy", [&](auto tag) {
+    using T = decltype(tag);
+    const T share = dy.data<T>()[0];
+    if (share == 1) return;  // the loss itself is what backward starts from
+    T* out = dx.data<T>();
+    parallel_for(dx.numel(), kRowGrain, [=](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) out[i] *= share;
+    });
+  });
 }
 
 void cpu::cross_entropy_backward(const Tensor& logits, const Tensor& targets, const Tensor& kept,
