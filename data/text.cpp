@@ -10,6 +10,7 @@
 
 #include "data/builtin.h"
 #include "data/file.h"
+#include "tensor/fnv.h"
 
 namespace enas {
 namespace {
@@ -88,25 +89,23 @@ class Reader {
   std::string key_;  // reused, so that a known word costs no allocation
 };
 
-// FNV-1a, 64 bits (Fowler, Noll, Vo).
 class Fingerprint {
  public:
   void add(std::string_view bytes) {
-    for (const char c : bytes) byte(static_cast<unsigned char>(c));
-    byte(0);
+    for (const char c : bytes) hash_.add(static_cast<unsigned char>(c));
+    hash_.add(0);
   }
   void add(const std::vector<int32_t>& ids) {
     number(ids.size());
     for (const int32_t id : ids) number(static_cast<uint64_t>(id), 4);
   }
-  uint64_t value() const { return value_; }
+  uint64_t value() const { return hash_.value(); }
 
  private:
-  void byte(unsigned char b) { value_ = (value_ ^ b) * 1099511628211u; }
   void number(uint64_t n, int bytes = 8) {
-    for (int i = 0; i < bytes; ++i) byte(static_cast<unsigned char>(n >> (8 * i)));
+    for (int i = 0; i < bytes; ++i) hash_.add(static_cast<unsigned char>(n >> (8 * i)));
   }
-  uint64_t value_ = 14695981039346656037u;
+  Fnv1a hash_;
 };
 
 // 929589 -> 929,589.

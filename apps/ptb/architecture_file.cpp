@@ -58,7 +58,7 @@ std::string cell_json(const RnnSpace& space, const Architecture& arch) {
   return json.dump();
 }
 
-std::string architecture_json(const RnnSpace& space, const Candidate& candidate, int rank,
+std::string architecture_json(const RnnSpace& space, const Candidate& candidate, int64_t rank,
                               const CellCost& cost) {
   JsonLine line;
   line.add("rank", rank).add("arch", space.to_string(candidate.arch)).add("score", candidate.score);
@@ -80,11 +80,10 @@ void write_architectures(const std::string& folder, const RnnSpace& space,
   // Under random search nothing comes from a controller: then `best` is the best of all.
   const bool policy = std::any_of(ranked.begin(), ranked.end(),
                                   [](const Candidate& c) { return c.from_controller; });
-  for (size_t i = 0; i < ranked.size(); ++i) {
-    const Candidate& candidate = ranked[i];
-    const std::string json = architecture_json(space, candidate, static_cast<int>(i) + 1, cost);
+  for (const Candidate& candidate : ranked) {
     int64_t& of_group = kept[candidate.from_controller ? 0 : 1];
     if (++of_group > top) continue;
+    const std::string json = architecture_json(space, candidate, of_group, cost);
     list += (list.empty() ? "[\n  " : ",\n  ") + json;
     if (of_group > 1) continue;
     const bool best = candidate.from_controller || !policy;

@@ -22,7 +22,7 @@ int64_t shared_parameters(const RnnSpace& space, const RnnChildOptions& options)
 // {"arch", "space", "nodes", "node0", "edges": [[from, to, activation]...], "loose_ends", "words"}.
 std::string cell_json(const RnnSpace& space, const Architecture& arch);
 // One architecture with its score, as best.json holds it.
-std::string architecture_json(const RnnSpace& space, const Candidate& candidate, int rank,
+std::string architecture_json(const RnnSpace& space, const Candidate& candidate, int64_t rank,
                               const CellCost& cost);
 // best.json, best.txt, best.svg, best.dot, top.json (the first `top` of each group) and
 // best-random.json of ranked candidates.

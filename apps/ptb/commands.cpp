@@ -55,7 +55,8 @@ int eval(const Registry& registry, const Invocation& call) {
   Console console({.quiet = json || settings.flag("quiet")});
   const Corpus corpus = load_corpus(source.data);
   console.line(corpus.description);
-  const Evaluation evaluation = evaluate_weights(source.file, corpus, settings.text("split"));
+  const Evaluation evaluation =
+      evaluate(load_model(source.file, corpus), corpus, settings.text("split"));
   console.result(json ? evaluation_json(evaluation) : evaluation_text(evaluation, corpus));
   return 0;
 }

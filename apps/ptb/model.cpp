@@ -32,9 +32,7 @@ Model load_model(const std::string& path, const Corpus& corpus) {
   return model;
 }
 
-Evaluation evaluate_weights(const std::string& path, const Corpus& corpus,
-                            const std::string& split) {
-  const Model model = load_model(path, corpus);
+Evaluation evaluate(const Model& model, const Corpus& corpus, const std::string& split) {
   RnnTaskOptions options;
   options.batch = options.reward_batch = 1;
   RnnTask task(*model.child, options, corpus.train, corpus.valid, corpus.vocabulary.eos);

@@ -21,8 +21,7 @@ struct Evaluation {
   std::string split, arch;
   TextScore score;
 };
-Evaluation evaluate_weights(const std::string& path, const Corpus& corpus,
-                            const std::string& split);
+Evaluation evaluate(const Model& model, const Corpus& corpus, const std::string& split);
 // {"split","loss","ppl","tokens","arch"}
 std::string evaluation_json(const Evaluation& evaluation);
 // One line for people, with the source's own perplexity where it is known.

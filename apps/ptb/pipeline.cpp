@@ -191,10 +191,10 @@ class Pipeline {
 
   void evaluate() {
     session_.begin_stage("eval", 1);
+    const Model model = load_model(session_.directory().model_weights(), corpus_);
     std::vector<double> perplexities;
     for (const char* split : {"valid", "test"}) {
-      const Evaluation result =
-          evaluate_weights(session_.directory().model_weights(), corpus_, split);
+      const Evaluation result = enas::evaluate(model, corpus_, split);
       Metrics::Line line;
       line.add("phase", "eval")
           .add("time_s", session_.total_seconds())

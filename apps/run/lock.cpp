@@ -26,12 +26,6 @@ struct Holder {
   }
 };
 
-std::string host_name() {
-  char name[HOST_NAME_MAX + 1] = {};
-  gethostname(name, sizeof name - 1);
-  return name;
-}
-
 // Empty where there is no such process. The second field, in parentheses, may hold blanks.
 std::string start_of(long pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/stat";
@@ -102,6 +96,12 @@ class FolderGuard {
 };
 
 }  // namespace
+
+std::string host_name() {
+  char name[HOST_NAME_MAX + 1] = {};
+  gethostname(name, sizeof name - 1);
+  return name;
+}
 
 RunLock::RunLock(std::string folder, FileSystem& files)
     : folder_(std::move(folder)), files_(&files) {

@@ -25,6 +25,7 @@ class RunLock {
   FileSystem* files_;
 };
 
+std::string host_name();  // as LOCK and run.json say it
 // True where folder/LOCK is absent or belongs to a process that is gone.
 bool lock_is_free(const std::string& folder, FileSystem& files = real_files());
 

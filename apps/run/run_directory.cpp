@@ -3,11 +3,10 @@
 
 #include <unistd.h>
 
-#include <climits>
-
 #include "apps/run/run_record.h"
 #include "apps/run/version.h"
 #include "tensor/check.h"
+#include "tensor/isa.h"
 
 namespace enas {
 namespace {
@@ -41,12 +40,6 @@ void remove_leftovers(const std::string& path, FileSystem& files) {
       remove_directory(folder, files);
     }
   }
-}
-
-std::string host_name() {
-  char name[HOST_NAME_MAX + 1] = {};
-  gethostname(name, sizeof name - 1);
-  return name;
 }
 
 // Puts the new run in the place of the old one, which comes back if that fails.
@@ -108,6 +101,7 @@ RunDirectory RunDirectory::create(const std::string& path, RunRecord record,
   record.version = kVersion;
   record.build = build_description();
   record.cpu = cpu_model();
+  record.isa = name_of(isa());
   record.host = host_name();
   record.created = utc_now();
 

@@ -28,6 +28,7 @@ struct RunRecord {
   std::string version = {};
   std::string build = {};  // compiler, optimisation, sanitizers
   std::string cpu = {};
+  std::string isa = {};  // of our own kernels: generic, avx2 or avx512
   std::string host = {};
   std::string created = {};  // UTC, ISO 8601
   RunStatus status = RunStatus::running;

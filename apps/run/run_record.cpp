@@ -49,6 +49,7 @@ std::string to_json(const RunRecord& record) {
       {"build", record.build},
       {"host", record.host},
       {"cpu", record.cpu},
+      {"isa", record.isa},
       {"blas", record.blas},
       {"gpu", nullptr},
       {"data", {{"recognised", record.data}, {"fingerprint", record.data_fingerprint}}},
@@ -73,6 +74,7 @@ RunRecord run_record_from_json(const std::string& text, const std::string& path)
     record.build = json.at("build");
     record.host = json.at("host");
     record.cpu = json.at("cpu");
+    record.isa = json.value("isa", "");  // version 0.1 lacked it
     record.blas = json.at("blas");
     record.data = json.at("data").at("recognised");
     record.data_fingerprint = json.at("data").at("fingerprint");

@@ -11,7 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/run/progress.h"
-#include "tests/apps/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace enas {
 namespace {

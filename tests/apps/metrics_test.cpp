@@ -13,7 +13,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "tests/apps/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace enas {
 namespace {

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tensor/check.h"
-#include "tests/apps/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace enas {
 namespace {

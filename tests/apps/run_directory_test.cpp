@@ -10,7 +10,8 @@
 
 #include "apps/run/run_record.h"
 #include "apps/run/version.h"
-#include "tests/apps/temporary_folder.h"
+#include "tensor/isa.h"
+#include "tests/temporary_folder.h"
 
 namespace enas {
 namespace {
@@ -96,6 +97,7 @@ TEST(RunDirectory, RecordSaysWhatWasRun) {
   EXPECT_EQ(json["status"], "stopped");
   EXPECT_EQ(json["timings"]["search"], 2.5);
   EXPECT_FALSE(json["cpu"].get<std::string>().empty());
+  EXPECT_EQ(json["isa"], name_of(isa()));
   EXPECT_FALSE(json["build"].get<std::string>().empty());
   RunDirectory again = RunDirectory::open(path);
   EXPECT_EQ(again.record().message, "SIGINT");

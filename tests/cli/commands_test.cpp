@@ -63,6 +63,8 @@ TEST_F(Commands, ARunLeavesWhatTheInterfaceNames) {
   EXPECT_NE(log.find("are not final ones"), std::string::npos);
   EXPECT_NE(log.find("see " + run_), std::string::npos);
   EXPECT_NE(text_of(run_ + "/run.json").find("\"finished\""), std::string::npos);
+  for (const char* first : {"best", "best-random"})  // each of its own source
+    EXPECT_EQ(text_of(run_ + "/arch/" + first + ".json").rfind("{\"rank\":1,", 0), 0u) << first;
   EXPECT_EQ(text_of(run_ + "/arch/best.svg").rfind("<svg", 0), 0u);
   EXPECT_EQ(text_of(run_ + "/arch/best.dot").rfind("digraph", 0), 0u);
 }

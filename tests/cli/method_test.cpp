@@ -85,6 +85,7 @@ TEST_F(Method, RetrainPicksOnValidation) {
   for (const Json& entry : top)
     if (entry.at("source") == "controller") own.push_back(entry);
   ASSERT_EQ(own.size(), 2u) << top;
+  EXPECT_TRUE(own[0].at("rank") == 1 && own[1].at("rank") == 2) << top;
   EXPECT_EQ(json(run_ + "/arch/best.json").at("arch"), own[0].at("arch"));
   double best = 1e300;
   for (int rank = 1; rank <= 2; ++rank) {

@@ -11,7 +11,7 @@
 #include <functional>
 #include <optional>
 
-#include "tests/data/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace enas {
 namespace {
@@ -119,7 +119,7 @@ void for_each_failure(
 
 TEST(File, AtomicWriteSurvivesEveryFailingCall) {
   const TemporaryFolder folder;
-  const std::string path = folder.file("model");
+  const std::string path = folder / "model";
   const std::string fresh = "new content, written in pieces";
   for (const bool replaces : {true, false}) {
     for_each_failure(
@@ -172,7 +172,7 @@ TEST(File, AtomicWriteSyncsFileThenRenamesThenSyncsFolder) {
     }
   } files;
   const TemporaryFolder folder;
-  write_file_atomic(folder.file("a"), std::vector<std::string_view>{"x", "y"}, files);
+  write_file_atomic(folder / "a", std::vector<std::string_view>{"x", "y"}, files);
   EXPECT_EQ(files.calls, "temporary write write fsync close rename folder fsync close ");
 }
 
@@ -184,13 +184,13 @@ TEST(File, AtomicWriteOnADiskThatStaysBrokenKeepsOldOrNew) {
       folder.write("model", "old");
       const size_t descriptors = open_descriptors();
       FailingFiles files(k, error, 4, true);
-      const auto kind = kind_of([&] { write_file_atomic(folder.file("model"), "new one", files); });
+      const auto kind = kind_of([&] { write_file_atomic(folder / "model", "new one", files); });
       failed = files.failed();
       // Only a close that reports EINTR as the last call does not count.
       if (failed && error != EINTR) {
         EXPECT_EQ(kind, ErrorKind::write) << k << " " << error;
       }
-      EXPECT_EQ(read_file(folder.file("model"), 10), files.renamed() ? "new one" : "old");
+      EXPECT_EQ(read_file(folder / "model", 10), files.renamed() ? "new one" : "old");
       EXPECT_EQ(open_descriptors(), descriptors);
     }
   }
@@ -199,18 +199,18 @@ TEST(File, AtomicWriteOnADiskThatStaysBrokenKeepsOldOrNew) {
 TEST(File, AtomicWriteKeepsModeReplacesLinksRefusesFolders) {
   const TemporaryFolder folder;
   folder.write("a", "old");
-  ASSERT_EQ(::chmod(folder.file("a").c_str(), 0600), 0);
-  write_file_atomic(folder.file("a"), "new");
+  ASSERT_EQ(::chmod((folder / "a").c_str(), 0600), 0);
+  write_file_atomic(folder / "a", "new");
   struct stat status {};
-  ASSERT_EQ(::stat(folder.file("a").c_str(), &status), 0);
+  ASSERT_EQ(::stat((folder / "a").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
-  make_link("a", folder.file("link"));
-  EXPECT_EQ(read_file(folder.file("link"), 10), "new");
-  write_file_atomic(folder.file("link"), "other");
-  EXPECT_EQ(read_file(folder.file("a"), 10), "new");
-  EXPECT_EQ(read_file(folder.file("link"), 10), "other");
+  make_link("a", folder / "link");
+  EXPECT_EQ(read_file(folder / "link", 10), "new");
+  write_file_atomic(folder / "link", "other");
+  EXPECT_EQ(read_file(folder / "a", 10), "new");
+  EXPECT_EQ(read_file(folder / "link", 10), "other");
   EXPECT_EQ(kind_of([&] { write_file_atomic(folder.path(), "x"); }), ErrorKind::write);
-  EXPECT_EQ(kind_of([&] { write_file_atomic(folder.file("none/a"), "x"); }), ErrorKind::write);
+  EXPECT_EQ(kind_of([&] { write_file_atomic(folder / "none/a", "x"); }), ErrorKind::write);
 }
 
 TEST(File, TemporariesOfAnInterruptedWriteAreRecognised) {
@@ -220,7 +220,7 @@ TEST(File, TemporariesOfAnInterruptedWriteAreRecognised) {
     int unlink(const char*) override { return -1; }
   } killed;
   folder.write("keep.tmp", "x");
-  EXPECT_EQ(kind_of([&] { write_file_atomic(folder.file("a"), "x", killed); }), ErrorKind::write);
+  EXPECT_EQ(kind_of([&] { write_file_atomic(folder / "a", "x", killed); }), ErrorKind::write);
   ASSERT_EQ(list(folder.path()).size(), 2u);
   EXPECT_EQ(remove_temporaries(folder.path()), 1);
   EXPECT_EQ(list(folder.path()), std::vector<std::string>{"keep.tmp"});
@@ -232,7 +232,7 @@ TEST(File, ReadFailsWithTheKindAskedForOrGivesTheWholeFile) {
   folder.write("a", content);
   for_each_failure(
       [&](FileSystem& files) {
-        EXPECT_EQ(read_file(folder.file("a"), 10007, files, ErrorKind::checkpoint), content);
+        EXPECT_EQ(read_file(folder / "a", 10007, files, ErrorKind::checkpoint), content);
       },
       [] {},
       [](FailingFiles&, std::optional<ErrorKind> kind, int) {
@@ -247,16 +247,16 @@ TEST(File, ReadRefusesMissingFoldersAndLongFilesByName) {
   const TemporaryFolder folder;
   folder.write("a", "12345");
   folder.write("empty", "");
-  EXPECT_EQ(read_file(folder.file("a"), 5), "12345");
-  EXPECT_EQ(read_file(folder.file("empty"), 0), "");
-  EXPECT_EQ(kind_of([&] { read_file(folder.file("a"), 4); }), ErrorKind::data);
+  EXPECT_EQ(read_file(folder / "a", 5), "12345");
+  EXPECT_EQ(read_file(folder / "empty", 0), "");
+  EXPECT_EQ(kind_of([&] { read_file(folder / "a", 4); }), ErrorKind::data);
   EXPECT_EQ(kind_of([&] { read_file(folder.path(), 4); }), ErrorKind::data);
   try {
-    read_file(folder.file("none"), 5);
+    read_file(folder / "none", 5);
     FAIL() << "a missing file was read";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::data);
-    EXPECT_NE(std::string(error.what()).find(folder.file("none")), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find(folder / "none"), std::string::npos);
     EXPECT_NE(std::string(error.what()).find("expected a readable file"), std::string::npos);
   }
   EXPECT_EQ(read_file("/dev/null", 5), "");
@@ -265,7 +265,7 @@ TEST(File, ReadRefusesMissingFoldersAndLongFilesByName) {
 
 TEST(File, AppendedLinesAreWholeAfterEveryFailingCall) {
   const TemporaryFolder folder;
-  const std::string path = folder.file("metrics.jsonl");
+  const std::string path = folder / "metrics.jsonl";
   for_each_failure(
       [&](FileSystem& files) {
         AppendFile file(path, files);
@@ -293,7 +293,7 @@ TEST(File, AppendedLinesAreWholeAfterEveryFailingCall) {
 
 TEST(File, AppendGoesOnAtTheEndAndRefusesToGrowByTruncation) {
   const TemporaryFolder folder;
-  AppendFile file(folder.file("log"));
+  AppendFile file(folder / "log");
   file.append("abc");
   AppendFile moved = std::move(file);
   moved.append("def");
@@ -301,10 +301,10 @@ TEST(File, AppendGoesOnAtTheEndAndRefusesToGrowByTruncation) {
   EXPECT_EQ(kind_of([&] { moved.truncate_to(7); }), ErrorKind::data);
   moved.truncate_to(2);
   moved.append("X");
-  EXPECT_EQ(read_file(folder.file("log"), 10), "abX");
-  EXPECT_EQ(AppendFile(folder.file("log")).size(), 3u);
-  make_link("log", folder.file("link"));
-  EXPECT_EQ(kind_of([&] { AppendFile linked(folder.file("link")); }), ErrorKind::write);
+  EXPECT_EQ(read_file(folder / "log", 10), "abX");
+  EXPECT_EQ(AppendFile(folder / "log").size(), 3u);
+  make_link("log", folder / "link");
+  EXPECT_EQ(kind_of([&] { AppendFile linked(folder / "link"); }), ErrorKind::write);
 }
 
 TEST(File, FoldersSurviveEveryFailingCall) {
@@ -314,38 +314,36 @@ TEST(File, FoldersSurviveEveryFailingCall) {
       EXPECT_EQ(*kind, ErrorKind::write);
     }
   };
-  for_each_failure([&](FileSystem& files) { make_directory(folder.file("a/b/c"), files); },
-                   [&] { remove_directory(folder.file("a")); }, only_write);
-  EXPECT_TRUE(is_directory(folder.file("a/b/c")));
-  for_each_failure(
-      [&](FileSystem& files) { rename_directory(folder.file("x"), folder.file("y"), files); },
-      [&] {
-        remove_directory(folder.file("x"));
-        remove_directory(folder.file("y"));
-        make_directory(folder.file("x"));
-        folder.write("x/inside", "kept");
-      },
-      [&](FailingFiles&, std::optional<ErrorKind>, int) {
-        EXPECT_NE(exists(folder.file("x/inside")), exists(folder.file("y/inside")));
-      });
-  make_directory(folder.file("x"));
-  EXPECT_EQ(kind_of([&] { rename_directory(folder.file("x"), folder.file("y")); }),
-            ErrorKind::write);
-  for_each_failure([&](FileSystem& files) { make_link("y", folder.file("link"), files); },
-                   [&] { remove_file(folder.file("link")); },
+  for_each_failure([&](FileSystem& files) { make_directory(folder / "a/b/c", files); },
+                   [&] { remove_directory(folder / "a"); }, only_write);
+  EXPECT_TRUE(is_directory(folder / "a/b/c"));
+  for_each_failure([&](FileSystem& files) { rename_directory(folder / "x", folder / "y", files); },
+                   [&] {
+                     remove_directory(folder / "x");
+                     remove_directory(folder / "y");
+                     make_directory(folder / "x");
+                     folder.write("x/inside", "kept");
+                   },
+                   [&](FailingFiles&, std::optional<ErrorKind>, int) {
+                     EXPECT_NE(exists(folder / "x/inside"), exists(folder / "y/inside"));
+                   });
+  make_directory(folder / "x");
+  EXPECT_EQ(kind_of([&] { rename_directory(folder / "x", folder / "y"); }), ErrorKind::write);
+  for_each_failure([&](FileSystem& files) { make_link("y", folder / "link", files); },
+                   [&] { remove_file(folder / "link"); },
                    [&](FailingFiles& files, std::optional<ErrorKind>, int) {
-                     EXPECT_EQ(exists(folder.file("link")), files.renamed());
+                     EXPECT_EQ(exists(folder / "link"), files.renamed());
                      EXPECT_EQ(list(folder.path()).size(), files.renamed() ? 4u : 3u);
                    });
-  make_link("..", folder.file("y/up"));
-  remove_directory(folder.file("y"));  // must not follow the link
-  EXPECT_TRUE(exists(folder.file("a")));
-  EXPECT_FALSE(exists(folder.file("y")));
+  make_link("..", folder / "y/up");
+  remove_directory(folder / "y");  // must not follow the link
+  EXPECT_TRUE(exists(folder / "a"));
+  EXPECT_FALSE(exists(folder / "y"));
 }
 
 TEST(File, CreateFileMakesOneOwner) {
   const TemporaryFolder folder;
-  const std::string path = folder.file("LOCK");
+  const std::string path = folder / "LOCK";
   EXPECT_TRUE(create_file(path, "1\n"));
   EXPECT_FALSE(create_file(path, "2\n"));
   EXPECT_EQ(read_file(path, 10), "1\n");
@@ -363,7 +361,7 @@ TEST(File, ListIsSorted) {
   const TemporaryFolder folder;
   for (const char* name : {"b", "a10", "a2", "B"}) folder.write(name, "");
   EXPECT_EQ(list(folder.path()), (std::vector<std::string>{"B", "a10", "a2", "b"}));
-  EXPECT_EQ(kind_of([&] { list(folder.file("a2")); }), ErrorKind::data);
+  EXPECT_EQ(kind_of([&] { list(folder / "a2"); }), ErrorKind::data);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 #include <cstdlib>
 
 #include "data/file.h"
-#include "tests/data/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace enas {
 namespace {
@@ -71,7 +71,7 @@ TEST(Text, EveryLayoutIsFoundAlsoInAFolderNamedData) {
   for (const auto& layout : layouts) {
     for (const char* inner : {"", "data/"}) {
       const TemporaryFolder folder;
-      make_directory(folder.file("data"));
+      make_directory(folder / "data");
       for (const char* split : {"train", "valid", "test"})
         folder.write(std::string(inner) + layout.first + split + layout.second, "a b\n");
       EXPECT_EQ(load_corpus(folder.path()).train.size(), 3u) << layout.first << layout.second;
@@ -97,21 +97,21 @@ TEST(Text, OneFileIsSplitByLines) {
   std::string text;
   for (int i = 0; i < 40; ++i) text += i < 36 ? "w\n" : i < 38 ? "w w\n" : "w w w\n";
   folder.write("book", text);
-  const Corpus corpus = load_corpus(folder.file("book"));
+  const Corpus corpus = load_corpus(folder / "book");
   EXPECT_EQ(corpus.train.size(), 72u);
   EXPECT_EQ(corpus.valid.size(), 6u);
   EXPECT_EQ(corpus.test.size(), 8u);
   folder.write("three", "a\nb\nc d");
-  EXPECT_EQ(load_corpus(folder.file("three")).test.size(), 3u);
+  EXPECT_EQ(load_corpus(folder / "three").test.size(), 3u);
   folder.write("two", "a\nb\n");
-  expect_parts(refusal(folder.file("two")), {folder.file("two"), "found 2 lines", "at least 3"});
+  expect_parts(refusal(folder / "two"), {folder / "two", "found 2 lines", "at least 3"});
   folder.write("empty", "");
-  expect_parts(refusal(folder.file("empty")), {"found 0 lines"});
+  expect_parts(refusal(folder / "empty"), {"found 0 lines"});
 }
 
 TEST(Text, InvalidTextNamesFileLineFoundAndExpected) {
   const TemporaryFolder folder;
-  const std::string train = folder.file("train.txt");
+  const std::string train = folder / "train.txt";
   folder.write("valid.txt", "a\n");
   folder.write("test.txt", "a\n");
   folder.write("train.txt", std::string("a\nb \0 c\n", 8));
@@ -127,13 +127,13 @@ TEST(Text, InvalidTextNamesFileLineFoundAndExpected) {
   expect_parts(refusal(folder.path()), {train, "empty split", "at least one word"});
   folder.write("train.txt", "a\n");
   folder.write("valid.txt", "\n \n");
-  expect_parts(refusal(folder.path()), {folder.file("valid.txt"), "empty split"});
+  expect_parts(refusal(folder.path()), {folder / "valid.txt", "empty split"});
 }
 
 TEST(Text, SingleFileErrorsCountLinesFromItsBeginning) {
   const TemporaryFolder folder;
   folder.write("book", "a\nb\nc\xFF\n");
-  expect_parts(refusal(folder.file("book")), {"(test part):3", "0xff"});
+  expect_parts(refusal(folder / "book"), {"(test part):3", "0xff"});
 }
 
 TEST(Text, MissingInputSaysWhatWasTried) {
@@ -143,11 +143,11 @@ TEST(Text, MissingInputSaysWhatWasTried) {
                 "wiki.{train,valid,test}.tokens"});
   folder.write("ptb.train.txt", "a\n");
   folder.write("ptb.test.txt", "a\n");
-  expect_parts(refusal(folder.path()), {folder.file("ptb.valid.txt"), "missing"});
-  expect_parts(refusal(folder.file("none")), {folder.file("none"), "expected a folder"});
+  expect_parts(refusal(folder.path()), {folder / "ptb.valid.txt", "missing"});
+  expect_parts(refusal(folder / "none"), {folder / "none", "expected a folder"});
   expect_parts(refusal("builtin:nothing"), {"builtin:nothing", "builtin:tiny-text"});
   folder.write("a.tgz", "\x1f\x8b\x08 packed\n\n\n");
-  expect_parts(refusal(folder.file("a.tgz")), {"gzip archive", "unpack"});
+  expect_parts(refusal(folder / "a.tgz"), {"gzip archive", "unpack"});
 }
 
 TEST(Text, FingerprintSeesWordsIdsAndSplits) {

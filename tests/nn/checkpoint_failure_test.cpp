@@ -124,10 +124,10 @@ TEST(CheckpointFailure, EveryFailingCallOfTheFirstSaveLeavesNothingOrIt) {
   std::optional<TemporaryFolder> folder;
   for_each_failure(
       [&] { folder.emplace(); },
-      [&](FileSystem& files) { CheckpointFolder(folder->file("ckpt"), files).save(run_at(1)); },
+      [&](FileSystem& files) { CheckpointFolder(*folder / "ckpt", files).save(run_at(1)); },
       [&](ErrorKind kind, bool, const std::string& text) {
         EXPECT_TRUE(kind == ErrorKind{} || kind == ErrorKind::write) << text;
-        CheckpointFolder reader(folder->file("ckpt"));
+        CheckpointFolder reader(*folder / "ckpt");
         const auto found = reader.load_latest();
         EXPECT_TRUE(found.has_value() || kind == ErrorKind::write);
         if (found) expect_run(*found, 1);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "nn/checkpoint.h"
-#include "tests/data/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace enas {
 

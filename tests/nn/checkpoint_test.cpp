@@ -67,7 +67,7 @@ TEST(Checkpoint, RestoreCopiesAndRefusesAnotherShape) {
 
 TEST(Checkpoint, TwoFilesTakeTurns) {
   const TemporaryFolder folder;
-  const std::string path = folder.file("run/ckpt");
+  const std::string path = folder / "run/ckpt";
   QuickFiles files;
   CheckpointFolder writer(path, files);
   EXPECT_FALSE(writer.load_latest().has_value());

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <limits>
 
-#include "tests/data/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 namespace enas {
 namespace {
@@ -43,7 +43,7 @@ TEST(Safetensors, BytesAreTheOnesWrittenByHand) {
   file.tensors["w"] = Tensor::from({1, -2}, {2, 1});
   file.tensors["a"] = Tensor::from({7, 255}, {2}, DType::u8);
   file.tensors["s"] = Tensor::from({0.5}, {}, DType::f64);
-  write_safetensors(folder.file("x"), file);
+  write_safetensors(folder / "x", file);
   std::string json = R"({"__metadata__":{"note":"a \"b\"\n"},)"
                      R"("s":{"dtype":"F64","shape":[],"data_offsets":[0,8]},)"
                      R"("w":{"dtype":"F32","shape":[2,1],"data_offsets":[8,16]},)"
@@ -54,7 +54,7 @@ TEST(Safetensors, BytesAreTheOnesWrittenByHand) {
       "\0\0\x80\x3f\0\0\0\xc0"
       "\x07\xff",
       18);
-  EXPECT_EQ(read_file(folder.file("x"), 1000), file_of(json, data));
+  EXPECT_EQ(read_file(folder / "x", 1000), file_of(json, data));
 }
 
 TEST(Safetensors, EveryDtypeShapeAndBitPatternRoundTrips) {
@@ -75,8 +75,8 @@ TEST(Safetensors, EveryDtypeShapeAndBitPatternRoundTrips) {
   file.tensors["\xc3\xa9 \"\\\n\x01"] = Tensor::full({1}, 1);
   file.tensors[std::string(256, 'n')] = Tensor::full({1}, 2);
   file.metadata = {{"", ""}, {"k", std::string("\0x", 2)}, {"text", "\xf0\x9f\x8c\xb1"}};
-  write_safetensors(folder.file("x"), file);
-  const TensorFile back = read_safetensors(folder.file("x"));
+  write_safetensors(folder / "x", file);
+  const TensorFile back = read_safetensors(folder / "x");
   EXPECT_EQ(back.metadata, file.metadata);
   ASSERT_EQ(back.tensors.size(), file.tensors.size());
   for (const auto& [name, tensor] : file.tensors) {
@@ -85,10 +85,10 @@ TEST(Safetensors, EveryDtypeShapeAndBitPatternRoundTrips) {
     EXPECT_EQ(other.dtype(), tensor.dtype()) << name;
     EXPECT_EQ(bytes_of(other), bytes_of(tensor)) << name;
   }
-  write_safetensors(folder.file("y"), back);
-  EXPECT_EQ(read_file(folder.file("x"), 1 << 20), read_file(folder.file("y"), 1 << 20));
-  write_safetensors(folder.file("none"), {});
-  EXPECT_TRUE(read_safetensors(folder.file("none")).tensors.empty());
+  write_safetensors(folder / "y", back);
+  EXPECT_EQ(read_file(folder / "x", 1 << 20), read_file(folder / "y", 1 << 20));
+  write_safetensors(folder / "none", {});
+  EXPECT_TRUE(read_safetensors(folder / "none").tensors.empty());
 }
 
 TEST(Safetensors, ForeignButValidHeadersAreTaken) {
@@ -106,7 +106,7 @@ TEST(Safetensors, ForeignButValidHeadersAreTaken) {
 
 TEST(Safetensors, MissingFilesFoldersAndUnwritablePlaces) {
   const TemporaryFolder folder;
-  for (const std::string& path : {folder.file("none"), folder.path()}) {
+  for (const std::string& path : {folder / "none", folder.path()}) {
     try {
       read_safetensors(path);
       FAIL() << path;
@@ -118,7 +118,7 @@ TEST(Safetensors, MissingFilesFoldersAndUnwritablePlaces) {
   }
   const auto kind = [&](const std::string& name, const TensorFile& file) {
     try {
-      write_safetensors(folder.file(name), file);
+      write_safetensors(folder / name, file);
     } catch (const Error& error) {
       return error.kind();
     }
@@ -132,7 +132,7 @@ TEST(Safetensors, MissingFilesFoldersAndUnwritablePlaces) {
   EXPECT_EQ(kind("x", {{{"\xff", one}}, {}}), ErrorKind::internal);
   EXPECT_EQ(kind("x", {{{"__metadata__", one}}, {}}), ErrorKind::internal);
   EXPECT_EQ(kind("x", {{{std::string(257, 'x'), one}}, {}}), ErrorKind::internal);
-  EXPECT_FALSE(exists(folder.file("x")));
+  EXPECT_FALSE(exists(folder / "x"));
 }
 
 struct Hostile {

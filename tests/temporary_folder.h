@@ -1,6 +1,6 @@
-// A folder for one test, removed with all in it at the end.
+// A folder of its own for one test, removed with all in it at the end.
 #pragma once
-#include <unistd.h>
+#include <stdlib.h>
 
 #include <filesystem>
 #include <fstream>
@@ -12,10 +12,8 @@ namespace enas {
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    static int count = 0;
-    path_ = std::filesystem::temp_directory_path() /
-            ("enas-test-" + std::to_string(getpid()) + "-" + std::to_string(count++));
-    std::filesystem::create_directories(path_);
+    std::string pattern = (std::filesystem::temp_directory_path() / "enas-test-XXXXXX").string();
+    path_ = ::mkdtemp(pattern.data());
   }
   ~TemporaryFolder() {
     std::error_code ignored;
@@ -24,15 +22,15 @@ class TemporaryFolder {
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  std::string path() const { return path_.string(); }
-  std::string write(const std::string& name, const std::string& text) const {
-    std::ofstream(path_ / name) << text;
+  const std::string& path() const { return path_; }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+  std::string write(const std::string& name, const std::string& bytes) const {
+    std::ofstream(*this / name, std::ios::binary) << bytes;
     return *this / name;
   }
 
  private:
-  std::filesystem::path path_;
+  std::string path_;
 };
 
 inline std::string text_of(const std::string& path) {
