@@ -1,6 +1,9 @@
 // Every op case marked .bench, forward and backward alone, as rows op/shape/pass in f32; rates from
 // the case's FLOP and byte counts (backward counts twice the forward).
-//   build/op_bench [--threads N] --benchmark_filter=softmax --benchmark_format=json
+//   build/op_bench [--threads N] [--device cpu|cuda] --benchmark_filter=softmax
+//   --benchmark_format=json
+// On a GPU a row is the time of one pass among many queued together: launches overlap, as in a
+// step.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -17,6 +20,29 @@
 namespace enas::test {
 namespace {
 
+Device device = Device::cpu;  // --device
+
+std::vector<Tensor> inputs_of(const OpCase& c) {
+  return as_device(as_dtype(draw_inputs(c, 0), DType::f32), device);
+}
+
+// Passes between two waits for the device; on the CPU each pass is timed by itself.
+int passes() { return device == Device::cuda ? 16 : 1; }
+void wait_for(const Tensor& last) {
+  if (device == Device::cuda) last.reshape({last.numel()}).slice(0, 1).item();
+}
+
+// Seconds a pass of `run`, which returns a tensor of the work's end.
+template <class Run>
+double time_of(Run&& run) {
+  const auto start = std::chrono::steady_clock::now();
+  Tensor last;
+  for (int pass = 0; pass < passes(); ++pass) last = run(pass);
+  wait_for(last);
+  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+  return time.count() / passes();
+}
+
 void report(benchmark::State& state, const OpCase& c, double passes) {
   using benchmark::Counter;
   const auto rate = Counter::kIsIterationInvariantRate;
@@ -27,17 +53,19 @@ void report(benchmark::State& state, const OpCase& c, double passes) {
 }
 
 void forward(benchmark::State& state, const OpCase& c) {
-  const std::vector<Tensor> inputs = as_dtype(draw_inputs(c, 0), DType::f32);
+  const std::vector<Tensor> inputs = inputs_of(c);
   const std::vector<Var> constants(inputs.begin(), inputs.end());
   Tape tape;
-  for (auto _ : state) benchmark::DoNotOptimize(c.op(tape, constants));
+  const auto pass = [&](int) { return c.op(tape, constants)[0].value(); };
+  time_of(pass);
+  for (auto _ : state) state.SetIterationTime(time_of(pass));
   report(state, c, 1);
 }
 
 // A scalar whose gradient towards each output is given: costs nothing in backward.
 Var seed(const std::vector<Var>& outputs, const std::vector<Tensor>& gradients) {
   const std::vector<Input> inputs(outputs.begin(), outputs.end());
-  return record("seed", std::span<const Input>(inputs), Tensor::full({}, 0),
+  return record("seed", std::span<const Input>(inputs), Tensor::full({}, 0, DType::f32, device),
                 [&gradients](const Tensor&, Grads& dx) {
                   for (size_t k = 0; k < dx.size(); ++k) {
                     if (dx[k].needed()) dx[k].accept(gradients[k]);
@@ -45,28 +73,38 @@ Var seed(const std::vector<Var>& outputs, const std::vector<Tensor>& gradients) 
                 });
 }
 
+// Records the case on `tape`; what backward starts from.
+Var record_case(const OpCase& c, const std::vector<Tensor>& inputs, Tape& tape,
+                std::vector<Tensor>& gradients) {
+  tape.clear();
+  std::vector<Var> vars;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const bool differentiable = c.inputs[i].grad && is_floating(inputs[i].dtype());
+    vars.push_back(differentiable ? tape.variable(inputs[i]) : Var(inputs[i]));
+  }
+  const std::vector<Var> outputs = c.op(tape, vars);
+  for (size_t k = gradients.size(); k < outputs.size(); ++k) {
+    const Tensor& y = outputs[k].value();
+    gradients.push_back(Tensor::full(y.shape(), 0.5 + static_cast<double>(k), y.dtype(), device));
+  }
+  return seed(outputs, gradients);  // the outputs die here, as in a model with their last reader
+}
+
 void backward(benchmark::State& state, const OpCase& c) {
-  const std::vector<Tensor> inputs = as_dtype(draw_inputs(c, 0), DType::f32);
+  const std::vector<Tensor> inputs = inputs_of(c);
   std::vector<Tensor> gradients;
-  Tape tape;
+  std::vector<Tape> tapes(static_cast<size_t>(passes()));
+  std::vector<Var> losses(tapes.size());
   for (auto _ : state) {
-    tape.clear();
-    std::vector<Var> vars;
-    for (size_t i = 0; i < inputs.size(); ++i) {
-      const bool differentiable = c.inputs[i].grad && is_floating(inputs[i].dtype());
-      vars.push_back(differentiable ? tape.variable(inputs[i]) : Var(inputs[i]));
+    for (size_t k = 0; k < tapes.size(); ++k) {
+      losses[k] = record_case(c, inputs, tapes[k], gradients);
     }
-    std::vector<Var> outputs = c.op(tape, vars);
-    for (size_t k = gradients.size(); k < outputs.size(); ++k) {
-      const Tensor& y = outputs[k].value();
-      gradients.push_back(Tensor::full(y.shape(), 0.5 + static_cast<double>(k), y.dtype()));
-    }
-    const Var loss = seed(outputs, gradients);
-    outputs.clear();  // as in a model, where values die with their last reader
-    const auto start = std::chrono::steady_clock::now();
-    tape.backward(loss);
-    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-    state.SetIterationTime(time.count());
+    wait_for(gradients[0]);
+    state.SetIterationTime(time_of([&](int pass) {
+      const auto k = static_cast<size_t>(pass);
+      tapes[k].backward(losses[k]);
+      return gradients[0];
+    }));
   }
   report(state, c, 2);
 }
@@ -77,7 +115,7 @@ void rollout(benchmark::State& state) {
   const auto weights = [](const Shape& shape) {
     OpCase c;
     c.inputs = {in(shape, -0.1, 0.1)};
-    return draw_inputs(c, 0)[0].to(DType::f32);
+    return inputs_of(c)[0];
   };
   const ControllerWeights policy{
       weights({1, kHidden}),       weights({4, kHidden}),       weights({2 * kHidden, 4 * kHidden}),
@@ -103,7 +141,7 @@ void register_rows() {
     for (const OpCase& c : family.cases) {
       if (!c.bench) continue;
       const std::string name = family.name + "/" + c.label;
-      benchmark::RegisterBenchmark((name + "/forward").c_str(), forward, c)->UseRealTime();
+      benchmark::RegisterBenchmark((name + "/forward").c_str(), forward, c)->UseManualTime();
       if (c.gradient) {
         benchmark::RegisterBenchmark((name + "/backward").c_str(), backward, c)->UseManualTime();
       }
@@ -137,8 +175,8 @@ bool writes_file(int argc, char** argv) {
   });
 }
 
-// Takes `--threads N` out of the arguments.
-void set_threads(int& argc, char** argv) {
+// Takes `--threads N` and `--device NAME` out of the arguments.
+void take_options(int& argc, char** argv) {
   int kept = 1;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--threads") == 0 && i + 1 < argc) {
@@ -147,6 +185,11 @@ void set_threads(int& argc, char** argv) {
       check(*argv[i] != '\0' && *end == '\0' && threads >= 0 && threads <= 256, ErrorKind::usage,
             "--threads", "expects 0 to 256, got ", argv[i]);
       set_thread_count(static_cast<int>(threads));
+    } else if (std::strcmp(argv[i], "--device") == 0 && i + 1 < argc) {
+      const std::string name = argv[++i];
+      check(name == "cpu" || name == "cuda", ErrorKind::usage, "--device",
+            "expects cpu or cuda, got ", name);
+      device = name == "cuda" ? Device::cuda : Device::cpu;
     } else {
       argv[kept++] = argv[i];
     }
@@ -159,8 +202,10 @@ void set_threads(int& argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    enas::test::set_threads(argc, argv);
+    enas::test::take_options(argc, argv);
     benchmark::AddCustomContext("threads", std::to_string(enas::thread_count()));
+    benchmark::AddCustomContext("device",
+                                enas::test::device == enas::Device::cuda ? "cuda" : "cpu");
     enas::test::register_rows();
     const bool to_file = enas::test::writes_file(argc, argv);
     benchmark::Initialize(&argc, argv);

@@ -19,6 +19,7 @@ void UnreadScore::add(const Tensor& cross_entropy, int64_t tokens) {
 
 TextScore UnreadScore::read() const {
   TextScore score;
+  if (!means_.empty()) means_.back().values();  // one wait: the copies before have arrived then
   for (size_t k = 0; k < means_.size(); ++k) {
     score.nll += means_[k].values()[0] * static_cast<double>(tokens_[k]);
     score.tokens += tokens_[k];
@@ -106,6 +107,7 @@ std::vector<double> RnnTask::rewards(std::span<const Architecture> architectures
     scores.push_back(options_.reward_dropout ? score_with_dropout(arch, sample)
                                              : score_windows(arch, valid_, {&span, 1}));
   }
+  if (!scores.empty()) scores.back().read();  // likewise
   std::vector<double> list;
   for (const UnreadScore& score : scores)
     list.push_back(options_.reward_scale / score.read().perplexity());
