@@ -43,15 +43,15 @@ size_t launcher_bytes = 0;
 #endif
 }  // namespace
 
-Fiber* new_fiber(void (*entry)()) {
+std::unique_ptr<Fiber> new_fiber(void (*entry)()) {
   void* block = mmap(nullptr, kStackGuardBytes + kStackBytes, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   check(block != MAP_FAILED && mprotect(block, kStackGuardBytes, PROT_NONE) == 0, ErrorKind::memory,
         "cuda on the CPU", "the system refused the stack of a thread");
   tell_overflow_in(static_cast<char*>(block));
-  auto* fiber = new Fiber;
+  auto fiber = std::make_unique<Fiber>();
   fiber->stack = static_cast<char*>(block) + kStackGuardBytes;
-  restart(fiber, entry);
+  restart(fiber.get(), entry);
   return fiber;
 }
 

@@ -2,6 +2,7 @@
 // it from the launching thread, leave() goes back there.
 #pragma once
 #include <cstddef>
+#include <memory>
 
 namespace enas::cuda::host {
 
@@ -11,7 +12,7 @@ struct Fiber {
   void* fake_stack = nullptr;  // AddressSanitizer's
 };
 
-Fiber* new_fiber(void (*entry)());
+std::unique_ptr<Fiber> new_fiber(void (*entry)());
 // Drops whatever the fiber was doing: its next run starts at entry.
 void restart(Fiber* fiber, void (*entry)());
 void entered();  // the first thing that entry calls

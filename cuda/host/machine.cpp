@@ -124,7 +124,7 @@ void Machine::resume(Thread* thread) {
   if (thread->fiber == nullptr) {
     if (idle_fibers_.empty()) {
       all_fibers_.push_back(new_fiber(fiber_entry));
-      idle_fibers_.push_back(all_fibers_.back());
+      idle_fibers_.push_back(all_fibers_.back().get());
     }
     thread->fiber = idle_fibers_.back();
     idle_fibers_.pop_back();
@@ -214,8 +214,11 @@ void Machine::release_barrier(Block& block) {
 
 // The fibers of threads that never ended start afresh.
 void Machine::abandon() {
-  idle_fibers_ = all_fibers_;
-  for (Fiber* fiber : all_fibers_) restart(fiber, fiber_entry);
+  idle_fibers_.clear();
+  for (const auto& fiber : all_fibers_) {
+    restart(fiber.get(), fiber_entry);
+    idle_fibers_.push_back(fiber.get());
+  }
 }
 
 std::string Machine::where(const Thread& thread) const {

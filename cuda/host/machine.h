@@ -150,7 +150,8 @@ class Machine {
   Thread* current_ = nullptr;
   Thread* next_ = nullptr;
   Fiber* running_fiber_ = nullptr;
-  std::vector<Fiber*> all_fibers_, idle_fibers_;
+  std::vector<std::unique_ptr<Fiber>> all_fibers_;
+  std::vector<Fiber*> idle_fibers_;
   std::string failure_;
   uint64_t epochs_ = 0;
 };

@@ -22,6 +22,8 @@ constexpr size_t kPage = 4096;
 constexpr size_t kMostReserved = size_t{64} << 30, kLeastReserved = size_t{1} << 30;
 constexpr uint32_t kPattern = 0xfff1a5c3u;  // NaN as f32 and f64, and no index
 constexpr size_t kAlign = 256;              // of blocks
+constexpr size_t kLarge = size_t{1} << 20;
+constexpr size_t kTidy = size_t{32} << 20;  // in use before trim() looks
 
 size_t round_up(size_t bytes, size_t step) { return (bytes + step - 1) / step * step; }
 
@@ -104,9 +106,9 @@ void Memory::part_from_parent() {
 }
 
 // 256, 512, 768, 1024, then four steps an octave.
-size_t Memory::class_bytes(size_t bytes) {
-  const size_t step = bytes <= 1024 ? 256 : std::bit_floor(bytes - 1) / 4;
-  return (std::max(bytes, size_t{1}) + step - 1) / step * step;
+size_t Memory::capacity_for(size_t bytes) {
+  const size_t step = bytes <= 1024 ? kAlign : std::bit_floor(bytes - 1) / 4;
+  return round_up(std::max(bytes, size_t{1}), step);
 }
 
 bool Memory::holds(const void* at) const {
@@ -117,47 +119,57 @@ char* Memory::alias(const void* at) const {
   return alias_ + (static_cast<const char*>(at) - base_);
 }
 
-void Memory::fill_zones(char* block, size_t bytes) {
+void Memory::fill_zones(char* block, const Block& b) {
   char* at = alias(block);
   fill_pattern(at - kZone, at);
-  fill_pattern(at + bytes, at + round_up(bytes, kAlign) + kZone);
+  fill_pattern(at + b.bytes, at + round_up(b.bytes, kAlign) + kZone);
   asan_poison(block - kZone, kZone);
-  asan_unpoison(block, bytes);
-  asan_poison(block + bytes, class_bytes(bytes) - bytes + kZone);
+  asan_unpoison(block, b.bytes);
+  asan_poison(block + b.bytes, b.capacity - b.bytes + kZone);
 }
 
-std::string Memory::damage(const char* block, size_t bytes) const {
+std::string Memory::damage(const char* block, const Block& b) const {
   const char* at = alias(block);
   const bool before = !is_pattern(at - kZone, at);
-  if (!before && is_pattern(at + bytes, at + round_up(bytes, kAlign) + kZone)) return "";
+  if (!before && is_pattern(at + b.bytes, at + round_up(b.bytes, kAlign) + kZone)) return "";
   return std::string("a kernel wrote ") + (before ? "before" : "behind") + " a block of " +
-         std::to_string(bytes) + " bytes of device memory";
+         std::to_string(b.bytes) + " bytes of device memory";
+}
+
+// A released block of that size, or of up to twice as much if it is large; or null.
+char* Memory::take_released(size_t bytes, size_t* capacity) {
+  const auto found = free_.lower_bound(bytes);
+  const size_t most = bytes < kLarge ? bytes : 2 * bytes;
+  if (found == free_.end() || found->first > most) return nullptr;
+  char* block = found->second;
+  *capacity = found->first;
+  free_.erase(found);
+  if (!all_ones(alias(block), *capacity)) {
+    std::memset(alias(block), 0xff, *capacity);
+    released_damage_ = "a kernel wrote to device memory after its release";
+  }
+  return block;
+}
+
+char* Memory::take_new(size_t capacity) {
+  const size_t need = capacity + 2 * kZone;
+  check(need <= reserved_ - used_, ErrorKind::memory, "cuda on the CPU", reserved_ >> 20,
+        " MiB of device memory are used up");
+  char* block = base_ + used_ + kZone;
+  used_ += need;
+  std::memset(alias(block), 0xff, capacity);
+  ++counters().device_allocations;
+  counters().reserved_bytes += need;
+  return block;
 }
 
 char* Memory::allocate(size_t bytes) {
   if (base_ == nullptr) reserve();
-  const size_t size = class_bytes(bytes);
-  std::vector<char*>& free = free_[size];
-  char* block = nullptr;
-  if (free.empty()) {
-    const size_t need = size + 2 * kZone;
-    check(need <= reserved_ - used_, ErrorKind::memory, "cuda on the CPU", reserved_ >> 20,
-          " MiB of device memory are used up");
-    block = base_ + used_ + kZone;
-    used_ += need;
-    std::memset(alias(block), 0xff, size);
-    ++counters().device_allocations;
-    counters().reserved_bytes += need;
-  } else {
-    block = free.back();
-    free.pop_back();
-    if (!all_ones(alias(block), size)) {
-      std::memset(alias(block), 0xff, size);
-      released_damage_ = "a kernel wrote to device memory after its release";
-    }
-  }
-  fill_zones(block, bytes);
-  live_[block] = bytes;
+  Block b{bytes, capacity_for(bytes)};
+  char* block = take_released(b.capacity, &b.capacity);
+  if (block == nullptr) block = take_new(b.capacity);
+  fill_zones(block, b);
+  live_[block] = b;
   Counters& count = counters();
   count.live_bytes += bytes;
   count.peak_bytes = std::max(count.peak_bytes, count.live_bytes);
@@ -167,17 +179,34 @@ char* Memory::allocate(size_t bytes) {
 void Memory::release(void* block, size_t bytes) {
   char* at = static_cast<char*>(block);
   const auto found = live_.find(at);
-  if (found == live_.end() || found->second != bytes) {
+  if (found == live_.end() || found->second.bytes != bytes) {
     released_damage_ = "release of " + std::to_string(bytes) + " bytes that were not allocated so";
     return;
   }
-  const std::string text = damage(at, bytes);
+  const Block b = found->second;
+  const std::string text = damage(at, b);
   if (!text.empty()) released_damage_ = text;
-  std::memset(alias(at), 0xff, class_bytes(bytes) + kZone);
-  asan_poison(at, class_bytes(bytes));
-  free_[class_bytes(bytes)].push_back(at);
+  std::memset(alias(at), 0xff, b.capacity);
+  asan_poison(at, b.capacity);
+  free_.emplace(b.capacity, at);
   live_.erase(found);
   counters().live_bytes -= bytes;
+  if (used_ > kTidy) trim();
+}
+
+// Gives back what lies above the last block that lives, where that is most: opening and closing
+// the range takes time for each page of it.
+void Memory::trim() {
+  const auto last = std::prev(live_.end());
+  const size_t end =
+      live_.empty() ? 0 : static_cast<size_t>(last->first - base_) + last->second.capacity + kZone;
+  if (end > used_ / 2) return;
+  std::erase_if(free_, [&](const auto& item) { return item.second >= base_ + end; });
+  const size_t from = round_up(end, kPage);
+  madvise(alias_ + from, round_up(used_, kPage) - from, MADV_REMOVE);
+  mprotect(base_ + from, round_up(used_, kPage) - from, PROT_NONE);
+  counters().reserved_bytes -= used_ - end;
+  used_ = end;
 }
 
 void Memory::check_released(const char* where) {
@@ -187,10 +216,10 @@ void Memory::check_released(const char* where) {
 }
 
 void Memory::check_guards(const char* where) {
-  for (const auto& [block, bytes] : live_) {
-    const std::string text = damage(block, bytes);
+  for (const auto& [block, b] : live_) {
+    const std::string text = damage(block, b);
     if (text.empty()) continue;
-    fill_zones(block, bytes);  // told once
+    fill_zones(block, b);  // told once
     fail(ErrorKind::internal, where, text);
   }
   check_released(where);
@@ -200,8 +229,8 @@ bool Memory::is_live(const void* at) const {
   const char* p = static_cast<const char*>(at);
   auto next = live_.upper_bound(const_cast<char*>(p));
   if (next == live_.begin()) return false;
-  const auto& [block, bytes] = *std::prev(next);
-  return p <= block + bytes;
+  const auto& [block, b] = *std::prev(next);
+  return p <= block + b.bytes;
 }
 
 void Memory::open() {

@@ -5,7 +5,6 @@
 #include <map>
 #include <mutex>
 #include <string>
-#include <vector>
 
 #include "cuda/host/schedule.h"
 
@@ -33,15 +32,22 @@ class Memory {
  private:
   void reserve();
   void part_from_parent();
-  static size_t class_bytes(size_t bytes);
-  std::string damage(const char* block, size_t bytes) const;
-  void fill_zones(char* block, size_t bytes);
+  struct Block {
+    size_t bytes = 0;     // asked for
+    size_t capacity = 0;  // between its zones
+  };
+  static size_t capacity_for(size_t bytes);
+  char* take_released(size_t bytes, size_t* capacity);
+  char* take_new(size_t capacity);
+  void trim();
+  std::string damage(const char* block, const Block& b) const;
+  void fill_zones(char* block, const Block& b);
 
   char* base_ = nullptr;   // device addresses
   char* alias_ = nullptr;  // the same pages
   size_t reserved_ = 0, used_ = 0;
-  std::map<char*, size_t> live_;               // block -> bytes asked for
-  std::map<size_t, std::vector<char*>> free_;  // by class, filled with 0xff
+  std::map<char*, Block> live_;
+  std::multimap<size_t, char*> free_;  // by capacity, filled with 0xff
   std::string released_damage_;
 };
 Memory& memory();

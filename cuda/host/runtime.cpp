@@ -35,7 +35,7 @@ void* zeroed(size_t bytes) {
 // Faults reported so far: a download begun before a report carries the fault that it told.
 uint64_t faults_reported = 0;
 
-void raise_fault(const Fault& found, uint64_t faults_before) {
+void raise_fault(Fault found, uint64_t faults_before) {  // a copy: the record is cleared
   memory().check_released("download");
   if (found.claimed == 0 || faults_before != faults_reported) return;
   ++faults_reported;
