@@ -7,6 +7,7 @@
 
 #include "cuda/allocator.h"
 #include "cuda/runtime.h"
+#include "tensor/check.h"
 
 namespace enas::cuda {
 namespace {
@@ -37,6 +38,8 @@ const char* name_of(FaultOp op) {
       return "pick";
     case FaultOp::softmax_cross_entropy:
       return "softmax_cross_entropy";
+    case FaultOp::sample_categorical:
+      return "sample_categorical";
     case FaultOp::none:
       break;
   }
@@ -76,8 +79,17 @@ Allocator& counting_memory() {
   return *memory;
 }
 
+ErrorKind fault_kind(const Fault& fault) {
+  return fault.op == FaultOp::sample_categorical ? ErrorKind::diverged : ErrorKind::data;
+}
+
 std::string fault_text(const Fault& fault) {
   std::ostringstream text;
+  if (fault.op == FaultOp::sample_categorical) {
+    text << name_of(fault.op) << ": logits of row " << fault.position
+         << " are not finite; try a smaller learning rate";
+    return text.str();
+  }
   text << name_of(fault.op) << ": index " << fault.index << " at position " << fault.position
        << " is outside " << fault.limit << " rows";
   return text.str();

@@ -8,6 +8,9 @@
 #include <map>
 #include <string>
 
+namespace enas {
+enum class ErrorKind;
+}
 namespace enas::cuda {
 
 struct Counters {
@@ -38,16 +41,25 @@ std::string device_name();  // "NVIDIA H100 80GB HBM3, sm_90, 79 GiB, driver 13.
 int multiprocessors();      // of the device: grids that stride over their work ask for a few blocks
                             // each
 
-// A kernel cannot throw. The first index that does not fit is left here, and the next wait of the
-// host (download, finish_download) throws Error{data} with fault_text().
-enum class FaultOp : uint32_t { none, embedding, gather_rows, pick, softmax_cross_entropy };
+// A kernel cannot throw. The first index that does not fit, or row that cannot be sampled, is left
+// here, and the next wait of the host (download, finish_download) throws Error{fault_kind(),
+// fault_text()}.
+enum class FaultOp : uint32_t {
+  none,
+  embedding,
+  gather_rows,
+  pick,
+  softmax_cross_entropy,
+  sample_categorical  // position: the row whose logits are not finite
+};
 struct Fault {
   unsigned int claimed;  // 0 or 1
   FaultOp op;
   long long index, position, limit;
 };
 Fault* fault();  // on the device
-// "<op>: index 12 at position 3 is outside 10 rows"; in cuda/counters.cpp.
+// data: "<op>: index 12 at position 3 is outside 10 rows"; or diverged. In cuda/counters.cpp.
+ErrorKind fault_kind(const Fault& fault);
 std::string fault_text(const Fault& fault);
 
 // Scratch memory of one launch on the device: freed when the launcher returns, which the stream's

@@ -125,7 +125,7 @@ void raise_fault(const Fault& found, uint64_t faults_before) {
   if (found.claimed == 0 || faults_before != faults_reported) return;
   ++faults_reported;
   check_cuda(cudaMemsetAsync(fault(), 0, sizeof(Fault), stream()), "finish_download");
-  throw Error(ErrorKind::data, fault_text(found));
+  throw Error(fault_kind(found), fault_text(found));
 }
 
 }  // namespace

@@ -28,6 +28,8 @@ Var embedding(const Var& table, const Tensor& indices, const Tensor& row_scale) 
   check(table.rank() == 2, "embedding", "needs a table [V, H], got ", table.shape());
   check(indices.defined() && indices.dtype() == DType::i32, "embedding", "needs i32 indices, got ",
         indices.dtype());
+  check(indices.device() == table.value().device(), "embedding", "the table is on ",
+        table.value().device(), ", the indices on ", indices.device());
   check(!row_scale.defined() ||
             (row_scale.shape() == Shape{table.size(0)} && row_scale.dtype() == table.dtype()),
         "embedding", "row_scale must be ", table.dtype(), " [", table.size(0), "], got ",

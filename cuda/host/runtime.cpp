@@ -40,7 +40,7 @@ void raise_fault(Fault found, uint64_t faults_before) {  // a copy: the record i
   if (found.claimed == 0 || faults_before != faults_reported) return;
   ++faults_reported;
   *on_host(fault()) = Fault{};
-  throw Error(ErrorKind::data, fault_text(found));
+  throw Error(fault_kind(found), fault_text(found));
 }
 
 }  // namespace

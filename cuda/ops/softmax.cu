@@ -1,73 +1,89 @@
-// Kernels of ops/softmax.h: a block a row, the row read twice from cache.
+// Kernels of ops/softmax.h: a row is read once and written once.
 #include "ops/softmax.h"
 
-#include <cmath>
-
-#include "cuda/launch.cuh"
-#include "cuda/reduce.cuh"
+#include "cuda/rows.cuh"
 
 namespace enas::cuda {
 namespace {
 
-template <class T>
-__global__ void softmax_rows(const T* __restrict__ x, T* __restrict__ y, int64_t columns) {
+template <class T, class Layout>
+__global__ void __launch_bounds__(kBlockRowThreads, 1)
+    softmax_rows(const T* __restrict__ x, T* __restrict__ y, int64_t rows, int64_t columns) {
   ENAS_SHARED(shared);
   const Shared<T> scratch(shared, 0, kWarp);
-  const T* in = x + blockIdx.x * columns;
-  T* out = y + blockIdx.x * columns;
-  T most = -INFINITY;
-  for (int64_t c = threadIdx.x; c < columns; c += blockDim.x) most = Max::join(most, in[c]);
-  most = block_reduce<Max>(most, scratch);
-  T total = 0;
-  for (int64_t c = threadIdx.x; c < columns; c += blockDim.x) {
-    const T e = std::exp(in[c] - most);
-    out[c] = e;
-    total += e;
-  }
-  const T factor = 1 / block_reduce<Sum>(total, scratch);
-  for (int64_t c = threadIdx.x; c < columns; c += blockDim.x) out[c] *= factor;
+  const RowThreads<Layout> row(columns);
+  if (row.index >= rows) return;
+  const RowValues<T, Layout> values(row, x);
+  const RowStatistics<T> its = row_statistics(row, values, scratch);
+  const T factor = 1 / its.total;
+  T* out = y + row.index * columns;
+  row.each([&](int k, int c) {
+    auto v = values.at(k, c);
+#pragma unroll
+    for (int i = 0; i < Layout::kWidth; ++i) v.lane[i] = std::exp(v.lane[i] - its.top) * factor;
+    store_lanes(out + c, v);
+  });
 }
 
 // dx = y (dy - sum(dy y))
-template <class T>
-__global__ void softmax_rows_backward(const T* __restrict__ y, const T* __restrict__ dy,
-                                      T* __restrict__ dx, int64_t columns, bool add) {
+template <class T, class Layout>
+__global__ void __launch_bounds__(kBlockRowThreads, 1)
+    softmax_rows_backward(const T* __restrict__ y, const T* __restrict__ dy, T* __restrict__ dx,
+                          int64_t rows, int64_t columns, bool add) {
   ENAS_SHARED(shared);
   const Shared<T> scratch(shared, 0, kWarp);
-  const int64_t row = blockIdx.x * columns;
+  const RowThreads<Layout> row(columns);
+  if (row.index >= rows) return;
+  const RowValues<T, Layout> value(row, y), up(row, dy);
   T dot = 0;
-  for (int64_t c = threadIdx.x; c < columns; c += blockDim.x) dot += y[row + c] * dy[row + c];
-  dot = block_reduce<Sum>(dot, scratch);
-  for (int64_t c = row + threadIdx.x; c < row + columns; c += blockDim.x) {
-    const T g = y[c] * (dy[c] - dot);
-    dx[c] = add ? dx[c] + g : g;
-  }
-}
-
-// A block a row; no more threads than a row has work for.
-template <class T>
-Launch row_launch(const Tensor& x) {
-  const int64_t columns = x.size(-1);
-  const unsigned threads = columns <= 32 ? 32 : columns <= 512 ? 128 : 256;
-  return {dim3(static_cast<unsigned>(x.shape().rows())), dim3(threads), kWarp * sizeof(T)};
+  row.each([&](int k, int c) {
+    const auto v = value.at(k, c), u = up.at(k, c);
+#pragma unroll
+    for (int i = 0; i < Layout::kWidth; ++i) dot += v.lane[i] * u.lane[i];
+  });
+  dot = row.template reduce<Sum>(dot, scratch);
+  T* out = dx + row.index * columns;
+  row.each([&](int k, int c) {
+    auto v = value.at(k, c);
+    const auto u = up.at(k, c);
+#pragma unroll
+    for (int i = 0; i < Layout::kWidth; ++i) v.lane[i] *= u.lane[i] - dot;
+    put_lanes(out + c, v, add);
+  });
 }
 
 }  // namespace
 
 void softmax_forward(const Tensor& x, Tensor& y) {
   if (x.numel() == 0) return;
+  const int64_t rows = x.shape().rows(), columns = x.size(-1);
   visit_real(x.dtype(), "softmax", [&](auto tag) {
     using T = decltype(tag);
-    launch("softmax", softmax_rows<T>, row_launch<T>(x), x.data<T>(), y.data<T>(), x.size(-1));
+    const T* in = x.data<T>();
+    T* out = y.data<T>();
+    visit_row_layout<T>(
+        rows, columns,
+        [&](auto layout, const Launch& how) {
+          launch("softmax", softmax_rows<T, decltype(layout)>, how, in, out, rows, columns);
+        },
+        in, out);
   });
 }
 
 void softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx, Into into) {
   if (y.numel() == 0) return;
+  const int64_t rows = y.shape().rows(), columns = y.size(-1);
   visit_real(y.dtype(), "softmax", [&](auto tag) {
     using T = decltype(tag);
-    launch("softmax", softmax_rows_backward<T>, row_launch<T>(y), y.data<T>(), dy.data<T>(),
-           dx.data<T>(), y.size(-1), into == Into::add);
+    const T *value = y.data<T>(), *up = dy.data<T>();
+    T* out = dx.data<T>();
+    visit_row_layout<T>(
+        rows, columns,
+        [&](auto layout, const Launch& how) {
+          launch("softmax", softmax_rows_backward<T, decltype(layout)>, how, value, up, out, rows,
+                 columns, into == Into::add);
+        },
+        value, up, out);
   });
 }
 

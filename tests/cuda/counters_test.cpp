@@ -3,6 +3,7 @@
 
 #include "cuda/allocator.h"
 #include "cuda/runtime.h"
+#include "tensor/check.h"
 
 namespace enas::cuda {
 namespace {
@@ -44,6 +45,11 @@ TEST(CudaCounters, CountedMemoryIsAddressesAlone) {
 TEST(CudaCounters, FaultsNameOpIndexPositionAndRows) {
   const Fault fault{1, FaultOp::embedding, 12, 3, 10};
   EXPECT_EQ(fault_text(fault), "embedding: index 12 at position 3 is outside 10 rows");
+  EXPECT_EQ(fault_kind(fault), ErrorKind::data);
+  const Fault row{1, FaultOp::sample_categorical, 0, 3, 0};
+  EXPECT_EQ(fault_text(row),
+            "sample_categorical: logits of row 3 are not finite; try a smaller learning rate");
+  EXPECT_EQ(fault_kind(row), ErrorKind::diverged);
 }
 
 }  // namespace
