@@ -133,26 +133,55 @@ TEST(CudaAllocator, AWarmLoopAsksTheDeviceForNothing) {
   EXPECT_EQ(counters.device_allocations, cold);
 }
 
-// Steps of random children: few slabs, and none in the second half.
+// Blocks that live, to be disjoint and within slabs of the device.
+class Blocks {
+ public:
+  Blocks(Device& device, Allocator& memory) : device_(device), memory_(memory) {}
+  void get(size_t bytes) {
+    auto* block = static_cast<char*>(memory_.get(bytes));
+    const auto at = static_cast<size_t>(block - device_.start);
+    auto slab = device_.slabs.upper_bound(at);
+    ASSERT_TRUE(slab != device_.slabs.begin()) << "outside all slabs";
+    --slab;
+    ASSERT_LE(at + bytes, slab->first + slab->second) << "past its slab";
+    const auto next = live_.lower_bound(block);
+    if (next != live_.end()) {
+      ASSERT_LE(block + bytes, next->first);
+    }
+    if (next != live_.begin()) {
+      ASSERT_GE(block, std::prev(next)->first + std::prev(next)->second);
+    }
+    live_.emplace(block, bytes);
+  }
+  void put_nth(size_t n) {
+    const auto block = std::next(live_.begin(), static_cast<std::ptrdiff_t>(n % live_.size()));
+    memory_.put(block->first, block->second);
+    live_.erase(block);
+  }
+  bool empty() const { return live_.empty(); }
+
+ private:
+  Device& device_;
+  Allocator& memory_;
+  std::map<char*, size_t> live_;
+};
+
+// Steps of random children, whose blocks die out of order: few slabs, and none in the second half.
 TEST(CudaAllocator, RandomStepsSettle) {
   Device device(1024 * kMiB);
   Counters counters;
   Allocator memory(device.source(), counters);
+  Blocks blocks(device, memory);
   std::mt19937 random(7);
   uint64_t late = 0;
-  for (uint64_t step = 0; step < 400; ++step) {
-    std::vector<std::pair<void*, size_t>> blocks;
-    for (uint64_t i = 0; i < 60; ++i) {
-      const size_t draw = random();
-      const size_t bytes = size_t{1} << (8 + draw % 15);
-      blocks.emplace_back(memory.get(bytes + draw % bytes), bytes + draw % bytes);
-      if (i % 3 == 2) {  // some die early, out of order
-        const size_t at = draw / 64 % blocks.size();
-        memory.put(blocks[at].first, blocks[at].second);
-        blocks.erase(blocks.begin() + static_cast<std::ptrdiff_t>(at));
-      }
+  for (int step = 0; step < 400; ++step) {
+    for (int i = 0; i < 60; ++i) {
+      const size_t bytes = size_t{1} << (8 + random() % 15);
+      blocks.get(bytes + random() % bytes);
+      if (i % 3 == 2) blocks.put_nth(random());
+      if (testing::Test::HasFatalFailure()) return;
     }
-    for (const auto& [block, bytes] : blocks) memory.put(block, bytes);
+    while (!blocks.empty()) blocks.put_nth(random());
     if (step == 200) late = counters.device_allocations;
   }
   EXPECT_EQ(counters.device_allocations, late);
@@ -164,9 +193,9 @@ TEST(CudaAllocator, LargeBlocksFitBestAndCoalesceWithinTheirSlab) {
   Device device(256 * kMiB);
   Counters counters;
   Allocator memory(device.source(), counters);
-  char* blocks[64];
-  for (char*& block : blocks) block = static_cast<char*>(memory.get(2 * kMiB));  // two slabs
-  ASSERT_EQ(counters.device_allocations, 2u);
+  char* blocks[96];
+  for (char*& block : blocks) block = static_cast<char*>(memory.get(2 * kMiB));  // three slabs
+  ASSERT_EQ(counters.device_allocations, 3u);
   const auto put = [&](int from, int to) {
     for (int i = from; i < to; ++i) memory.put(blocks[i], 2 * kMiB);
   };
@@ -174,10 +203,15 @@ TEST(CudaAllocator, LargeBlocksFitBestAndCoalesceWithinTheirSlab) {
   put(20, 22);
   EXPECT_EQ(memory.get(4 * kMiB), blocks[20]);  // the smaller gap
   EXPECT_EQ(memory.get(8 * kMiB), blocks[10]);
-  put(30, 34);  // across the border of two slabs that touch
-  ASSERT_EQ(blocks[31] + 2 * kMiB, blocks[32]);
-  EXPECT_GE(memory.get(8 * kMiB), static_cast<void*>(blocks[63])) << "a block crosses slabs";
-  EXPECT_EQ(counters.device_allocations, 3u);
+  ASSERT_EQ(blocks[31] + 2 * kMiB, blocks[32]);  // slabs touch
+  ASSERT_EQ(blocks[63] + 2 * kMiB, blocks[64]);
+  put(32, 33);
+  put(31, 32);
+  EXPECT_NE(memory.get(4 * kMiB), blocks[31]) << "a block crosses slabs";
+  put(63, 64);
+  put(64, 65);
+  EXPECT_NE(memory.get(4 * kMiB), blocks[63]) << "a block crosses slabs";
+  EXPECT_EQ(counters.device_allocations, 4u);
 }
 
 TEST(CudaAllocator, GivesFreeSlabsBackBeforeItRefuses) {
@@ -193,6 +227,12 @@ TEST(CudaAllocator, GivesFreeSlabsBackBeforeItRefuses) {
   memory.release_free_slabs();
   EXPECT_EQ(counters.reserved_bytes, 100 * kMiB);
   EXPECT_EQ(device.slabs.size(), 1u);
+  void* half = memory.get(30 * kMiB);
+  void* other = memory.get(30 * kMiB);
+  ASSERT_EQ(device.slabs.size(), 2u);
+  memory.put(half < other ? half : other, 30 * kMiB);
+  memory.release_free_slabs();
+  EXPECT_EQ(device.slabs.size(), 2u) << "a slab that is half in use was given back";
 }
 
 TEST(CudaAllocator, OutOfMemoryNamesTheFigures) {
@@ -204,6 +244,9 @@ TEST(CudaAllocator, OutOfMemoryNamesTheFigures) {
   EXPECT_EQ(text,
             "cuda memory: no room for 40 MiB: 90 MiB in use, 0 MiB free in pieces, 10 MiB free on "
             "the device; try a smaller --batch or --hidden");
+  void* last = memory.get(3 * kMiB);  // though a slab of the usual size does not fit
+  EXPECT_EQ(counters.reserved_bytes, 94 * kMiB);
+  memory.put(last, 3 * kMiB);
   memory.put(block, 90 * kMiB);
   EXPECT_NE(memory.get(95 * kMiB), nullptr);  // works on
 }
