@@ -51,7 +51,7 @@ bool barrier_vote(Site site, bool vote, bool any);
 const uint64_t* exchange(const char* name, Site site, unsigned mask, uint64_t value);
 void warp_barrier(Site site, unsigned mask);
 unsigned lane();
-void before_atomic();
+void between_atomics();
 void pause_in_spin();
 
 template <class T>
@@ -175,9 +175,10 @@ template <class T>
 concept Ordered = Atomic<T> || std::same_as<T, long long>;
 template <class T, class Change>
 T atomically(T* at, Change change) {
-  before_atomic();
+  between_atomics();
   const T old = *at;
   *at = change(old);
+  between_atomics();
   return old;
 }
 }  // namespace enas::cuda::host

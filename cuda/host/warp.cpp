@@ -79,8 +79,9 @@ const uint64_t* exchange(const char* name, Site site, unsigned mask, uint64_t va
 
 void warp_barrier(Site site, unsigned mask) { exchange("__syncwarp", site, mask, 0); }
 
-void before_atomic() {
-  if (!machine.chance(4)) return;
+// The random schedule stops threads here at times, and another comes between.
+void between_atomics() {
+  if (!machine.chance(8)) return;
   machine.wake(machine.current());
   machine.wait(State::ready);
 }

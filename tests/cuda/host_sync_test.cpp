@@ -118,6 +118,45 @@ TEST(CudaShimProtocols, ABrokenGridBarrierIsFound) {
   host::set_schedule(Schedule::round_robin);
 }
 
+// Blocks add to a count in turn, a hundred times: long waits are no livelock.
+__global__ void token(unsigned* count) {
+  for (unsigned turn = blockIdx.x; turn < 100 * gridDim.x; turn += gridDim.x) {
+    while (*static_cast<volatile unsigned*>(count) != turn) host::pause_in_spin();
+    atomicAdd(count, 1u);
+  }
+}
+
+TEST_P(CudaShimSync, LongWaitsAreNoLivelock) {
+  DeviceVector<unsigned> count(1, 0);
+  launch_cooperative("token", token, {dim3(5), dim3(1)}, count.data());
+  EXPECT_EQ(count.values()[0], 500u);
+}
+
+// 0: right; 1: an increment that loses others'; 2: the result marked as there before it is.
+__global__ void increments(unsigned* count, unsigned* parts, unsigned* sum, int fault) {
+  const unsigned i = blockIdx.x * blockDim.x + threadIdx.x, n = gridDim.x * blockDim.x;
+  if (fault != 2) parts[i] = 1;
+  const unsigned before = fault == 1 ? atomicExch(count, *count + 1) : atomicAdd(count, 1u);
+  if (fault == 2) parts[i] = 1;
+  if (before != n - 1) return;
+  for (unsigned k = 0; k < n; ++k) *sum += parts[k];
+}
+
+TEST(CudaShimProtocols, AnotherThreadComesBetweenAtomics) {
+  host::set_schedule(Schedule::random, 1);
+  for (const int fault : {0, 1, 2}) {
+    int wrong = 0;
+    for (int i = 0; i < 10; ++i) {
+      DeviceVector<unsigned> count(1, 0), parts(64, 0), sum(1, 0);
+      launch("increments", increments, {dim3(2), dim3(32)}, count.data(), parts.data(), sum.data(),
+             fault);
+      wrong += sum.values()[0] == 64 ? 0 : 1;
+    }
+    EXPECT_EQ(wrong > 0, fault > 0) << fault;
+  }
+  host::set_schedule(Schedule::round_robin);
+}
+
 // Without launch_cooperative a GPU may run the blocks one after another.
 TEST(CudaShimProtocols, BlocksThatWaitForEachOtherNeedACooperativeLaunch) {
   host::set_schedule(Schedule::round_robin);
