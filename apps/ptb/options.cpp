@@ -1,3 +1,4 @@
+// The options of enas_ptb. A function is long because it is a table: one entry an option.
 #include "apps/ptb/options.h"
 
 #include <functional>

@@ -1,3 +1,4 @@
+// The presets of enas_ptb. Its one function is long because it is a table of values.
 #include "apps/ptb/options.h"
 
 namespace enas {

@@ -3,25 +3,14 @@
 // could be run on an older one. Read with nm.
 #include <gtest/gtest.h>
 
-#include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <sstream>
 #include <string>
-#include <vector>
 
+#include "tests/house/house.h"
+
+namespace enas::house {
 namespace {
-
-std::string output_of(const std::string& command) {
-  std::string text;
-  FILE* pipe = popen(command.c_str(), "r");
-  if (pipe == nullptr) return text;
-  std::array<char, 4096> buffer;
-  for (size_t n = 0; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;)
-    text.append(buffer.data(), n);
-  pclose(pipe);
-  return text;
-}
 
 // The weak symbols of `nm -C` output that name no instruction set's namespace.
 std::string stray_symbols(const std::string& nm_output, const std::string& isa) {
@@ -62,3 +51,4 @@ TEST(House, StraySymbolsAreFound) {
 }
 
 }  // namespace
+}  // namespace enas::house
