@@ -1,6 +1,7 @@
 #include "tests/op_cases.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "tensor/philox.h"
 
@@ -52,7 +53,7 @@ std::vector<Tensor> as_device(const std::vector<Tensor>& inputs, Device device) 
   return moved;
 }
 
-Var weighted_sum(const std::vector<Var>& outputs) {
+Var weighted_sum(const std::vector<Var>& outputs, bool absolute) {
   std::vector<Input> inputs;
   std::vector<Tensor> weights;
   double total = 0;
@@ -62,7 +63,8 @@ Var weighted_sum(const std::vector<Var>& outputs) {
     const Random random{99 + k, Stream::test, 0};
     Values r = y.to_vector();
     for (size_t i = 0; i < r.size(); ++i) {
-      const double weight = static_cast<double>(random.uniform(i)) * 2 - 1;
+      double weight = static_cast<double>(random.uniform(i)) * 2 - 1;
+      if (absolute) weight = std::fabs(weight);
       total += weight * r[i];
       r[i] = weight;
     }
@@ -79,7 +81,9 @@ Var weighted_sum(const std::vector<Var>& outputs) {
                 });
 }
 
-Outcome run_case(const OpCase& op_case, const std::vector<Tensor>& inputs) {
+namespace {
+
+Outcome run(const OpCase& op_case, const std::vector<Tensor>& inputs, bool absolute) {
   Tape tape;
   std::vector<Var> vars;
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -91,7 +95,7 @@ Outcome run_case(const OpCase& op_case, const std::vector<Tensor>& inputs) {
   Outcome outcome;
   for (const Var& y : outputs) outcome.outputs.push_back(y.value());
   if (op_case.gradient) {
-    tape.backward(weighted_sum(outputs));
+    tape.backward(weighted_sum(outputs, absolute));
     for (const Var& x : vars) {
       if (!x.has_grad()) continue;
       const Tensor grad = tape.gradient(x);
@@ -99,6 +103,22 @@ Outcome run_case(const OpCase& op_case, const std::vector<Tensor>& inputs) {
     }
   }
   return outcome;
+}
+
+}  // namespace
+
+Outcome run_case(const OpCase& op_case, const std::vector<Tensor>& inputs) {
+  return run(op_case, inputs, false);
+}
+
+Outcome run_absolute(const OpCase& op_case, const std::vector<Tensor>& inputs) {
+  std::vector<Tensor> positive;
+  for (const Tensor& x : inputs) {
+    Values values = x.to_vector();
+    for (double& value : values) value = std::fabs(value);
+    positive.push_back(is_floating(x.dtype()) ? Tensor::from(values, x.shape(), x.dtype()) : x);
+  }
+  return run(op_case, positive, true);
 }
 
 }  // namespace enas::test

@@ -39,15 +39,24 @@ using Values = std::vector<double>;
 using Reference = std::function<std::vector<Values>(const std::vector<Values>& inputs)>;
 using OpFunction = std::function<std::vector<Var>(Tape&, const std::vector<Var>&)>;
 
+// Against what the f32 bound 4 (K + 8) 2^-24 is taken, K = sum_length:
+//   tensor   the largest value of the tensor
+//   sums     an element's own sum of absolute terms; for ops whose outputs and gradients are sums
+//   of
+//            products of inputs with positive factors (products, sums, means, moves)
+//   element  an element's own value; for functions of single elements, without cancellation
+//   element_forward  the same for outputs; gradients against the tensor, for they cancel where the
+//            function saturates (1 - y^2)
+enum class F32Bound { tensor, sums, element, element_forward };
+
 struct OpCase {
   std::string label;  // shape as it appears in test and benchmark names
   std::vector<InputSpec> inputs;
   OpFunction op;
   Reference reference;
-  bool gradient = true;  // false: an op without gradient (sampling, updates)
-  bool exact = false;    // outputs are integers: compared exactly, f32 too
-  int64_t sum_length =
-      1;  // K of the longest sum, forward or backward: the f32 bound is 4 (K + 8) 2^-24 max|y|
+  bool gradient = true;         // false: an op without gradient (sampling, updates)
+  bool exact = false;           // outputs are integers: compared exactly, f32 too
+  int64_t sum_length = 1;       // K of the longest sum, forward or backward
   double f64_relative = 1e-12;  // value against reference
   GradCheckOptions check = {};
   // Distance of the inputs to the nearest kink (relu at 0, ties): draws nearer than 10 steps are
@@ -57,7 +66,12 @@ struct OpCase {
       0;  // random inputs for the gradient; 0: 20 for small cases, 2 for those over 2000 elements
   bool bench = false;
   double flops = 0, bytes = 0;  // of one forward pass, for the counters of op_bench
+  F32Bound f32_bound = F32Bound::tensor;
 };
+inline OpCase bounded(F32Bound bound, OpCase c) {
+  c.f32_bound = bound;
+  return c;
+}
 
 struct OpFamily {
   std::string name;
@@ -78,12 +92,15 @@ std::vector<Tensor> draw_inputs(const OpCase& op_case, uint64_t draw);
 std::vector<Tensor> as_dtype(const std::vector<Tensor>& inputs, DType dtype);
 std::vector<Tensor> as_device(const std::vector<Tensor>& inputs, Device device);
 // sum_k sum_i r_ki y_ki with fixed pseudo-random r: a scalar through which every output matters.
-Var weighted_sum(const std::vector<Var>& outputs);
+// absolute: |r_ki| instead.
+Var weighted_sum(const std::vector<Var>& outputs, bool absolute = false);
 // Outputs and gradients of all differentiable inputs, in the dtype of the inputs.
 struct Outcome {
   std::vector<Tensor> outputs, gradients;
 };
 Outcome run_case(const OpCase& op_case, const std::vector<Tensor>& inputs);
+// The same of the absolute values of inputs and r: the sums of absolute terms of F32Bound::sums.
+Outcome run_absolute(const OpCase& op_case, const std::vector<Tensor>& inputs);
 
 }  // namespace enas::test
 

@@ -12,17 +12,19 @@ namespace {
 // `factor(i, in)` is the index of element i's mask value.
 OpCase row(const char* label, const Shape& x, const Shape& mask,
            const std::function<size_t(size_t)>& where) {
-  return {
-      .label = label,
-      .inputs = {in(x), constant(mask, 0, 2)},
-      .op = [](Tape&,
-               const std::vector<Var>& v) { return std::vector<Var>{dropout(v[0], v[1].value())}; },
-      .reference =
-          [where](const std::vector<Values>& in) {
-            Values y = in[0];
-            for (size_t i = 0; i < y.size(); ++i) y[i] *= in[1][where(i)];
-            return std::vector<Values>{y};
-          }};
+  return bounded(F32Bound::element, {.label = label,
+                                     .inputs = {in(x), constant(mask, 0, 2)},
+                                     .op =
+                                         [](Tape&, const std::vector<Var>& v) {
+                                           return std::vector<Var>{dropout(v[0], v[1].value())};
+                                         },
+                                     .reference =
+                                         [where](const std::vector<Values>& in) {
+                                           Values y = in[0];
+                                           for (size_t i = 0; i < y.size(); ++i)
+                                             y[i] *= in[1][where(i)];
+                                           return std::vector<Values>{y};
+                                         }});
 }
 OP_CASES(dropout, row("1", {1}, {1}, [](size_t i) { return i; }),
          row("3x33_full", {3, 33}, {3, 33}, [](size_t i) { return i; }),

@@ -38,6 +38,7 @@ OpCase product_case(int64_t m, int64_t k, int64_t n, bool turn_a, bool turn_b) {
   c.reference = product_reference(static_cast<size_t>(m), static_cast<size_t>(k),
                                   static_cast<size_t>(n), turn_a, turn_b);
   c.sum_length = std::max({m, k, n});
+  c.f32_bound = F32Bound::sums;
   c.draws = m * n > 100 ? 2 : 20;
   return c;
 }

@@ -26,6 +26,7 @@ OpCase row(const char* label, size_t count, const Shape& shape) {
            .op = op,
            .reference = reference};
   c.sum_length = static_cast<int64_t>(count);
+  c.f32_bound = F32Bound::sums;
   return c;
 }
 OP_CASES(mean_of, row("1_of_3x5", 1, {3, 5}), row("2_of_1", 2, {1}), row("3_of_3x33", 3, {3, 33}),

@@ -34,7 +34,8 @@ double distance_to_zero(const std::vector<Values>& in) {
   return least;
 }
 OpCase row(const char* label, const InputSpec& input, Var (*f)(const Var&), Function reference) {
-  return {.label = label, .inputs = {input}, .op = unary(f), .reference = each(reference)};
+  return bounded(F32Bound::element,
+                 {.label = label, .inputs = {input}, .op = unary(f), .reference = each(reference)});
 }
 OpCase timed(const char* label, const InputSpec& input, Var (*f)(const Var&), Function reference) {
   OpCase c = row(label, input, f, reference);
@@ -44,10 +45,10 @@ OpCase timed(const char* label, const InputSpec& input, Var (*f)(const Var&), Fu
 }
 OpCase row(const char* label, const Shape& shape, Var (*f)(const Var&, const Var&),
            Function2 reference, double low = -2) {
-  return {.label = label,
-          .inputs = {in(shape), in(shape, low, 2)},
-          .op = binary(f),
-          .reference = each(reference)};
+  return bounded(F32Bound::element, {.label = label,
+                                     .inputs = {in(shape), in(shape, low, 2)},
+                                     .op = binary(f),
+                                     .reference = each(reference)});
 }
 OpCase timed(const char* label, const Shape& shape, Var (*f)(const Var&, const Var&),
              Function2 reference, double low = -2) {
@@ -55,6 +56,15 @@ OpCase timed(const char* label, const Shape& shape, Var (*f)(const Var&, const V
   const auto n = static_cast<double>(shape.numel());
   c.draws = 1, c.check.most_elements = 3, c.bench = true, c.flops = n, c.bytes = 12 * n;
   return c;
+}
+
+OpCase saturating_row(const char* label, const InputSpec& input, Var (*f)(const Var&),
+                      Function reference) {
+  return bounded(F32Bound::element_forward, row(label, input, f, reference));
+}
+OpCase saturating_timed(const char* label, const InputSpec& input, Var (*f)(const Var&),
+                        Function reference) {
+  return bounded(F32Bound::element_forward, timed(label, input, f, reference));
 }
 
 double neg_of(double x) { return -x; }
@@ -77,11 +87,12 @@ OP_CASES(exp, row("1", in({1}), exp, std::exp), row("3x33", in({3, 33}, -3, 2), 
 OP_CASES(log, row("1", in({1}, 0.5, 2), log, std::log),
          row("3x33", in({3, 33}, 0.2, 5), log, std::log),
          timed("1120x200", in({1120, 200}, 0.5, 2), log, std::log));
-OP_CASES(tanh, row("7", in({7}), tanh, std::tanh), row("3x33", in({3, 33}, -3, 3), tanh, std::tanh),
-         timed("1120x200", in({1120, 200}, -2, 2), tanh, std::tanh));
-OP_CASES(sigmoid, row("7", in({7}), sigmoid, sigmoid_of),
-         row("3x33", in({3, 33}, -5, 5), sigmoid, sigmoid_of),
-         timed("1120x200", in({1120, 200}, -2, 2), sigmoid, sigmoid_of));
+OP_CASES(tanh, saturating_row("7", in({7}), tanh, std::tanh),
+         saturating_row("3x33", in({3, 33}, -3, 3), tanh, std::tanh),
+         saturating_timed("1120x200", in({1120, 200}, -2, 2), tanh, std::tanh));
+OP_CASES(sigmoid, saturating_row("7", in({7}), sigmoid, sigmoid_of),
+         saturating_row("3x33", in({3, 33}, -5, 5), sigmoid, sigmoid_of),
+         saturating_timed("1120x200", in({1120, 200}, -2, 2), sigmoid, sigmoid_of));
 OP_CASES(square, row("7", in({7}), square, square_of), row("3x33", in({3, 33}), square, square_of),
          timed("1120x200", in({1120, 200}), square, square_of));
 OP_CASES(sqrt, row("7", in({7}, 0.3, 3), sqrt, std::sqrt),

@@ -114,19 +114,20 @@ OP_CASES(concat_rows, concat_row("1", {in({1, 1})}),
 
 OpCase gather_row(const char* label, const Shape& shape, int64_t count) {
   const auto width = static_cast<size_t>(shape.numel() / shape[0]);
-  return {.label = label,
-          .inputs = {in(shape), indices({count}, shape[0])},
-          .op = one([](const auto& x) { return gather_rows(x[0], x[1].value()); }),
-          .reference =
-              [width](const std::vector<Values>& in) {
-                Values y;
-                for (const double index : in[1]) {
-                  const auto row = static_cast<size_t>(index) * width;
-                  for (size_t c = 0; c < width; ++c) y.push_back(in[0][row + c]);
-                }
-                return std::vector<Values>{y};
-              },
-          .sum_length = count};
+  return bounded(F32Bound::sums,
+                 {.label = label,
+                  .inputs = {in(shape), indices({count}, shape[0])},
+                  .op = one([](const auto& x) { return gather_rows(x[0], x[1].value()); }),
+                  .reference =
+                      [width](const std::vector<Values>& in) {
+                        Values y;
+                        for (const double index : in[1]) {
+                          const auto row = static_cast<size_t>(index) * width;
+                          for (size_t c = 0; c < width; ++c) y.push_back(in[0][row + c]);
+                        }
+                        return std::vector<Values>{y};
+                      },
+                  .sum_length = count});
 }
 OP_CASES(gather_rows, gather_row("1x1_by_3", {1, 1}, 3), gather_row("5x33_by_9", {5, 33}, 9),
          gather_row("4x2x3_by_7", {4, 2, 3}, 7), gather_row("6_by_4", {6}, 4), [] {
