@@ -22,6 +22,7 @@ constexpr size_t kPage = 4096;
 constexpr size_t kMostReserved = size_t{64} << 30, kLeastReserved = size_t{1} << 30;
 constexpr uint32_t kPattern = 0xfff1a5c3u;  // NaN as f32 and f64, and no index
 constexpr size_t kAlign = 256;              // of blocks
+constexpr char kAfterRelease[] = "a kernel wrote to device memory after its release";
 constexpr size_t kLarge = size_t{1} << 20;
 constexpr size_t kTidy = size_t{32} << 20;  // in use before trim() looks
 
@@ -136,6 +137,14 @@ std::string Memory::damage(const char* block, const Block& b) const {
          std::to_string(b.bytes) + " bytes of device memory";
 }
 
+void Memory::check_free(const char* where) {
+  for (const auto& [capacity, block] : free_) {
+    if (all_ones(alias(block), capacity)) continue;
+    std::memset(alias(block), 0xff, capacity);
+    fail(ErrorKind::internal, where, kAfterRelease);
+  }
+}
+
 // A released block of that size, or of up to twice as much if it is large; or null.
 char* Memory::take_released(size_t bytes, size_t* capacity) {
   const auto found = free_.lower_bound(bytes);
@@ -146,7 +155,7 @@ char* Memory::take_released(size_t bytes, size_t* capacity) {
   free_.erase(found);
   if (!all_ones(alias(block), *capacity)) {
     std::memset(alias(block), 0xff, *capacity);
-    released_damage_ = "a kernel wrote to device memory after its release";
+    released_damage_ = kAfterRelease;
   }
   return block;
 }

@@ -20,8 +20,11 @@ class Memory {
   void release(void* block, size_t bytes);
   // Throws Error{internal} that names `where` if a kernel wrote outside a block that lives.
   void check_guards(const char* where);
-  // The same of blocks released since; or a kernel wrote to released memory.
+  // The same of blocks released since; or a kernel wrote to released memory that is in use again.
   void check_released(const char* where);
+
+  // Or to memory that is still free: looks at all of it.
+  void check_free(const char* where);
 
   bool holds(const void* at) const;
   bool is_live(const void* at) const;  // in a block that is not released, or at its end

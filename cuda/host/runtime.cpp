@@ -96,6 +96,7 @@ void release(void* block, size_t bytes) noexcept {
 void check_guards(const char* where) {
   const Lock lock(host::runtime_mutex());
   memory().check_guards(where);
+  memory().check_free(where);
 }
 
 void upload(void* to, const void* from, size_t bytes) {
