@@ -4,7 +4,7 @@
 #include <cstring>
 #include <vector>
 
-#include "cuda/launch.cuh"
+#include "cuda/elementwise.cuh"
 #include "ops/update_pieces.h"
 
 namespace enas::cuda {
@@ -17,8 +17,14 @@ struct PieceItem {
   double* step = nullptr;
   double decay = 0;
   bool is_f64 = false;
-  bool vectors = false;  // f32, and every array lies at a multiple of 16 bytes
+  bool aligned = false;  // every array lies at a multiple of 16 bytes
 };
+
+// Where the piece begins in one of its item's arrays.
+template <class T, class Void>
+__device__ __forceinline__ T* piece_of(Void* array, const Piece& piece) {
+  return array ? static_cast<T*>(array) + piece.begin : nullptr;
+}
 
 // What a kernel gets. A grid of pieces_launch() has a block a piece, and one where there is none.
 struct PieceView {
@@ -48,8 +54,8 @@ class PieceTable {
     std::vector<unsigned char> host(item_bytes + piece_bytes);
     for (PieceItem& item : items) {
       const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };
-      item.vectors = !item.is_f64 && aligned(item.value) && aligned(item.grad) &&
-                     aligned(item.slot0) && aligned(item.slot1);
+      item.aligned =
+          aligned(item.value) && aligned(item.grad) && aligned(item.slot0) && aligned(item.slot1);
     }
     if (item_bytes > 0) std::memcpy(host.data(), items.data(), item_bytes);
     if (piece_bytes > 0) std::memcpy(host.data() + item_bytes, pieces.data(), piece_bytes);

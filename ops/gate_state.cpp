@@ -10,7 +10,8 @@ void gate_state(Tensor& state, const Tensor& gate) {
   check(state.defined() && is_floating(state.dtype()), "gate_state",
         "needs a state of f32 or f64, got ",
         state.defined() ? name_of(state.dtype()) : std::string_view("nothing"));
-  dispatch<cpu::gate_state>(state, gate);
+  check_device("gate_state", "the gate", gate, state.device());
+  dispatch<cpu::gate_state, cuda::gate_state>(state, gate);
   state.bump_version();
 }
 

@@ -16,32 +16,23 @@ namespace {
 // a decay of 0 does not read the values.
 template <class T>
 __device__ double square_sum(const PieceItem& item, const Piece& piece) {
-  const T* __restrict__ grad = static_cast<const T*>(item.grad);
-  const T* __restrict__ value = item.decay == 0 ? nullptr : static_cast<const T*>(item.value);
+  const T* __restrict__ grad = piece_of<const T>(item.grad, piece);
+  const T* __restrict__ value = item.decay == 0 ? nullptr : piece_of<const T>(item.value, piece);
   const T decay = static_cast<T>(item.decay);
   double sum = 0;
   const auto add = [&](T g, T v) {
     const double d = static_cast<double>(g + decay * v);
     sum += d * d;
   };
-  int64_t rest = piece.begin;
-  if constexpr (sizeof(T) == sizeof(float)) {
-    if (item.vectors) {
-      rest = piece.end - (piece.end - piece.begin) % 4;
-      const float4* const grads = reinterpret_cast<const float4*>(grad);
-      const float4* const values = reinterpret_cast<const float4*>(value);
+  const int64_t n = piece.end - piece.begin, packs = item.aligned ? n / Pack<T>::kWidth : 0;
 #pragma unroll 4
-      for (int64_t i = piece.begin / 4 + threadIdx.x; i < rest / 4; i += blockDim.x) {
-        const float4 g = grads ? grads[i] : float4{0, 0, 0, 0};
-        const float4 v = values ? values[i] : float4{0, 0, 0, 0};
-        add(g.x, v.x);
-        add(g.y, v.y);
-        add(g.z, v.z);
-        add(g.w, v.w);
-      }
-    }
+  for (int64_t i = threadIdx.x; i < packs; i += blockDim.x) {
+    const Pack<T> g = grad ? load_pack(grad, i) : Pack<T>{};
+    const Pack<T> v = value ? load_pack(value, i) : Pack<T>{};
+#pragma unroll
+    for (int k = 0; k < Pack<T>::kWidth; ++k) add(g.lane[k], v.lane[k]);
   }
-  for (int64_t i = rest + threadIdx.x; i < piece.end; i += blockDim.x) {
+  for (int64_t i = packs * Pack<T>::kWidth + threadIdx.x; i < n; i += blockDim.x) {
     add(grad ? grad[i] : 0, value ? value[i] : 0);
   }
   return sum;

@@ -13,34 +13,26 @@ namespace enas::cuda {
 namespace {
 
 // Calls f(value, grad, slot0, slot1) on each element of the piece and stores what it changed: the
-// value and the first `slots` slots. Four elements at a time where all arrays allow it.
+// value and the first `slots` slots. 16 bytes a move where all arrays allow it.
 template <int slots, class T, class F>
 __device__ void for_each_element(const PieceItem& item, const Piece& piece, F&& f) {
-  T* __restrict__ value = static_cast<T*>(item.value);
-  const T* __restrict__ grad = static_cast<const T*>(item.grad);
-  T* __restrict__ slot0 = static_cast<T*>(item.slot0);
-  T* __restrict__ slot1 = static_cast<T*>(item.slot1);
-  int64_t rest = piece.begin;
-  if constexpr (sizeof(T) == sizeof(float)) {
-    if (item.vectors) {
-      rest = piece.end - (piece.end - piece.begin) % 4;
-      const auto vectors = [](T* p) { return reinterpret_cast<float4*>(p); };
-      for (int64_t i = piece.begin / 4 + threadIdx.x; i < rest / 4; i += blockDim.x) {
-        float4 v = vectors(value)[i], a{0, 0, 0, 0}, b{0, 0, 0, 0};
-        const float4 g = grad ? reinterpret_cast<const float4*>(grad)[i] : float4{0, 0, 0, 0};
-        if constexpr (slots > 0) a = vectors(slot0)[i];
-        if constexpr (slots > 1) b = vectors(slot1)[i];
-        f(v.x, g.x, a.x, b.x);
-        f(v.y, g.y, a.y, b.y);
-        f(v.z, g.z, a.z, b.z);
-        f(v.w, g.w, a.w, b.w);
-        vectors(value)[i] = v;
-        if constexpr (slots > 0) vectors(slot0)[i] = a;
-        if constexpr (slots > 1) vectors(slot1)[i] = b;
-      }
-    }
+  T* __restrict__ value = piece_of<T>(item.value, piece);
+  const T* __restrict__ grad = piece_of<const T>(item.grad, piece);
+  T* __restrict__ slot0 = piece_of<T>(item.slot0, piece);
+  T* __restrict__ slot1 = piece_of<T>(item.slot1, piece);
+  const int64_t n = piece.end - piece.begin, packs = item.aligned ? n / Pack<T>::kWidth : 0;
+  for (int64_t i = threadIdx.x; i < packs; i += blockDim.x) {
+    Pack<T> v = load_pack(value, i), a{}, b{};
+    const Pack<T> g = grad ? load_pack(grad, i) : Pack<T>{};
+    if constexpr (slots > 0) a = load_pack(slot0, i);
+    if constexpr (slots > 1) b = load_pack(slot1, i);
+#pragma unroll
+    for (int k = 0; k < Pack<T>::kWidth; ++k) f(v.lane[k], g.lane[k], a.lane[k], b.lane[k]);
+    store_pack(value, i, v);
+    if constexpr (slots > 0) store_pack(slot0, i, a);
+    if constexpr (slots > 1) store_pack(slot1, i, b);
   }
-  for (int64_t i = rest + threadIdx.x; i < piece.end; i += blockDim.x) {
+  for (int64_t i = packs * Pack<T>::kWidth + threadIdx.x; i < n; i += blockDim.x) {
     T v = value[i], a = 0, b = 0;
     if constexpr (slots > 0) a = slot0[i];
     if constexpr (slots > 1) b = slot1[i];

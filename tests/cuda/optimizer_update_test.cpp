@@ -12,8 +12,8 @@
 namespace enas::test {
 namespace {
 
-// Of values of about 1. A GPU fuses products and sums, as do the CPU's f32 loops; the shim's compiler
-// does not, nor do the CPU's f64 loops.
+// Of values of about 1. A GPU fuses products and sums, as do the CPU's f32 loops; the shim's
+// compiler does not, nor do the CPU's f64 loops.
 double bound(DType dtype) { return dtype == DType::f32 ? 4e-6 : cuda::kOnHost ? 0 : 1e-15; }
 
 void expect_close(const Tensor& got, const Tensor& want, double most) {
@@ -120,6 +120,7 @@ TEST(CudaOptimizerUpdate, AveragesOfARaggedListEqualTheCpu) {
       cuda::prepare_test_run(run);
       Items items = make_items(ragged_specs(), dtype);
       std::vector<AverageItem> here = averages_of(items.here), there = averages_of(items.there);
+      for (AverageItem& item : there) item.average.fill(NAN);  // the first fold copies
       Tensor count = Tensor::zeros({1}, DType::f64), counted = count.to(Device::cuda);
       for (int step = 0; step < 3; ++step) {
         average_update(here, count, gate_on(Device::cpu, 1));

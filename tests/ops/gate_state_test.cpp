@@ -18,7 +18,7 @@ OpCase gate_case(std::string label, const Shape& shape, bool open) {
   c.inputs = {in(shape)};
   c.op = [open](Tape&, const std::vector<Var>& x) {
     Tensor state = x[0].value().clone();
-    gate_state(state, gate_with(open ? 1 : 0));
+    gate_state(state, gate_with(open ? 1 : 0).to(state.device()));
     return std::vector<Var>{state};
   };
   c.reference = [open](const std::vector<Values>& in) {
