@@ -9,14 +9,16 @@
 namespace enas {
 
 void check_operand(const char* op, const char* name, const Tensor& t, int64_t rows, int64_t columns,
-                   DType dtype) {
+                   const Tensor& like) {
   check(t.defined(), op, name, " has no value");
-  check(t.shape() == Shape{rows, columns} && t.dtype() == dtype, op, name, " must be ", dtype, " [",
-        rows, ", ", columns, "], got ", t.dtype(), " ", t.shape());
+  check(t.shape() == Shape{rows, columns} && t.dtype() == like.dtype(), op, name, " must be ",
+        like.dtype(), " [", rows, ", ", columns, "], got ", t.dtype(), " ", t.shape());
+  check(t.device() == like.device(), op, name, " is on ", t.device(), ", other operands on ",
+        like.device(), "; move one with to(device)");
 }
 
 void check_mask(const char* op, const char* name, const Tensor& mask, const Tensor& of) {
-  if (mask.defined()) check_operand(op, name, mask, of.size(0), of.size(1), of.dtype());
+  if (mask.defined()) check_operand(op, name, mask, of.size(0), of.size(1), of);
 }
 
 Tensor cell_input(const Tensor& s, const Tensor& mask) {
@@ -47,6 +49,13 @@ void cell_input_gradient(const Tensor& dz, const Tensor& w, const Tensor& mask, 
   Tensor unmasked = empty_like(dx);
   product(unmasked, Into::write);
   dispatch<cpu::masked_add, cuda::masked_add>(unmasked, mask, dx, into);
+}
+
+void joined_input_gradient(const Tensor& dz, const Tensor& w, Grad& dx, Grad& ds) {
+  const auto tensor = [](Grad& g) { return g.needed() ? &g.tensor() : nullptr; };
+  const auto into = [](Grad& g) { return g.needed() ? g.into() : Into::write; };
+  dispatch<cpu::joined_gradient, cuda::joined_gradient>(dz, w, tensor(dx), into(dx), tensor(ds),
+                                                        into(ds));
 }
 
 namespace {
@@ -93,6 +102,16 @@ void cpu::masked_add(const Tensor& product, const Tensor& mask, Tensor& dx, Into
       }
     });
   });
+}
+
+void cpu::joined_gradient(const Tensor& dz, const Tensor& w, Tensor* dx, Into into_x, Tensor* ds,
+                          Into into_s) {
+  const int64_t from_x =
+      dx != nullptr ? dx->size(1) : w.size(0) - (ds != nullptr ? ds->size(1) : 0);
+  if (dx != nullptr) matmul(dz, w.slice(0, from_x), *dx, Transpose::no, Transpose::yes, into_x);
+  if (ds != nullptr) {
+    matmul(dz, w.slice(from_x, w.size(0)), *ds, Transpose::no, Transpose::yes, into_s);
+  }
 }
 
 }  // namespace enas

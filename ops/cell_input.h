@@ -5,9 +5,10 @@
 
 namespace enas {
 
-// Refuses what cannot be a cell's operand: `t` must be [rows, columns] of `dtype`.
+// Refuses what cannot be a cell's operand: `t` must be [rows, columns], of the dtype and on the
+// device of `like`.
 void check_operand(const char* op, const char* name, const Tensor& t, int64_t rows, int64_t columns,
-                   DType dtype);
+                   const Tensor& like);
 void check_mask(const char* op, const char* name, const Tensor& mask, const Tensor& of);
 
 // s * mask; s itself where mask is undefined. [B, H].
@@ -21,17 +22,25 @@ Tensor cell_product(const Tensor& input, const Tensor& w);
 void cell_input_gradient(const Tensor& dz, const Tensor& w, const Tensor& mask, Tensor& dx,
                          Into into);
 
+// The same for both parts of an input [x, s] without masks, w [I + H, N].
+void joined_input_gradient(const Tensor& dz, const Tensor& w, Grad& dx, Grad& ds);
+
 namespace cpu {
 // out [B, I + H] = [x * mask_x, s * mask_s]; masks may be undefined, and s with its mask.
 void masked_columns(const Tensor& x, const Tensor& mask_x, const Tensor& s, const Tensor& mask_s,
                     Tensor& out);
 // dx (+)= product * mask.
 void masked_add(const Tensor& product, const Tensor& mask, Tensor& dx, Into into);
+// [dx, ds] (+)= dz w^T; either may be null.
+void joined_gradient(const Tensor& dz, const Tensor& w, Tensor* dx, Into into_x, Tensor* ds,
+                     Into into_s);
 }  // namespace cpu
 namespace cuda {
 void masked_columns(const Tensor& x, const Tensor& mask_x, const Tensor& s, const Tensor& mask_s,
                     Tensor& out);
 void masked_add(const Tensor& product, const Tensor& mask, Tensor& dx, Into into);
+void joined_gradient(const Tensor& dz, const Tensor& w, Tensor* dx, Into into_x, Tensor* ds,
+                     Into into_s);
 }  // namespace cuda
 
 }  // namespace enas

@@ -32,7 +32,7 @@ Tensor gates_backward(const Tensor& gates, const Tensor& s, const Tensor& dy, Ac
 Var highway_cell(const Var& s, const Var& w, Activation f, const Tensor& mask) {
   constexpr const char* kOp = "highway_cell";
   check(s.rank() == 2, kOp, "s must be [B, H], got ", s.shape());
-  check_operand(kOp, "w", w.value(), s.size(1), 2 * s.size(1), s.dtype());
+  check_operand(kOp, "w", w.value(), s.size(1), 2 * s.size(1), s.value());
   check_mask(kOp, "mask", mask, s.value());
   const Tensor input = cell_input(s.value(), mask);
   Tensor z = cell_product(input, w.value());
@@ -52,8 +52,8 @@ Var highway_input(const Var& x, const Var& s, const Var& w, Activation f, const 
   constexpr const char* kOp = "highway_input";
   check(s.rank() == 2, kOp, "s must be [B, H], got ", s.shape());
   const int64_t h = s.size(1);
-  check_operand(kOp, "x", x.value(), s.size(0), h, s.dtype());
-  check_operand(kOp, "w", w.value(), 2 * h, 2 * h, s.dtype());
+  check_operand(kOp, "x", x.value(), s.size(0), h, s.value());
+  check_operand(kOp, "w", w.value(), 2 * h, 2 * h, s.value());
   check_mask(kOp, "mask_x", mask_x, s.value());
   check_mask(kOp, "mask_s", mask_s, s.value());
   const Tensor input = cell_input(x.value(), mask_x, s.value(), mask_s);

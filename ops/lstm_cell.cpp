@@ -2,6 +2,7 @@
 
 #include "ops/cell_input.h"
 #include "ops/cell_rows.h"
+#include "ops/matmul.h"
 #include "ops/weight_gradient.h"
 #include "tensor/dispatch.h"
 #include "tensor/isa.h"
@@ -14,27 +15,22 @@ LstmState lstm_cell(const Var& x, const LstmState& state, const Var& w) {
   check(x.rank() == 2 && state.h.rank() == 2, kOp, "needs x [B, I] and h [B, H], got ", x.shape(),
         " and ", state.h.shape());
   const int64_t rows = x.size(0), n = state.h.size(1);
-  check_operand(kOp, "h", state.h.value(), rows, n, x.dtype());
-  check_operand(kOp, "c", state.c.value(), rows, n, x.dtype());
-  check_operand(kOp, "w", w.value(), x.size(1) + n, 4 * n, x.dtype());
-  const Tensor input = cell_input(x.value(), {}, state.h.value(), {});
-  Tensor z = cell_product(input, w.value());
+  check_operand(kOp, "h", state.h.value(), rows, n, x.value());
+  check_operand(kOp, "c", state.c.value(), rows, n, x.value());
+  check_operand(kOp, "w", w.value(), x.size(1) + n, 4 * n, x.value());
   const Tensor& c = state.c.value();
+  Tensor input({rows, x.size(1) + n}, x.dtype(), c.device());
+  Tensor z({rows, 4 * n}, x.dtype(), c.device());
   Tensor h_next = empty_like(c), c_next = empty_like(c);
-  dispatch<cpu::lstm_gates_forward, cuda::lstm_gates_forward>(c, z, h_next, c_next);
+  dispatch<cpu::lstm_forward, cuda::lstm_forward>(x.value(), state.h.value(), c, w.value(), input,
+                                                  z, h_next, c_next);
   const auto backward = [input, w = w.value(), c, c_next, z](OutputGrads dy, Grads& dx) {
     Tensor dz = empty_like(z);
     Tensor* dc = dx[2].needed() ? &dx[2].tensor() : nullptr;
     const Into into = dx[2].needed() ? dx[2].into() : Into::write;
     dispatch<cpu::lstm_gates_backward, cuda::lstm_gates_backward>(z, c, c_next, dy[0], dy[1], dz,
                                                                   dc, into);
-    const int64_t inputs = w.size(0), from_x = inputs - c.size(1);
-    if (dx[0].needed()) {
-      cell_input_gradient(dz, w.slice(0, from_x), {}, dx[0].tensor(), dx[0].into());
-    }
-    if (dx[1].needed()) {
-      cell_input_gradient(dz, w.slice(from_x, inputs), {}, dx[1].tensor(), dx[1].into());
-    }
+    joined_input_gradient(dz, w, dx[0], dx[1]);
     if (dx[3].needed()) contribute_rows(dx[3], input, dz);
   };
   std::vector<Var> next =
@@ -79,6 +75,13 @@ T* advance(T* p, int64_t n) {
 }
 
 }  // namespace
+
+void cpu::lstm_forward(const Tensor& x, const Tensor& h, const Tensor& c, const Tensor& w,
+                       Tensor& input, Tensor& gates, Tensor& h_next, Tensor& c_next) {
+  masked_columns(x, {}, h, {}, input);
+  matmul(input, w, gates, Transpose::no, Transpose::no, Into::write);
+  lstm_gates_forward(c, gates, h_next, c_next);
+}
 
 void cpu::lstm_gates_forward(const Tensor& c, Tensor& z, Tensor& h_next, Tensor& c_next) {
   const int64_t rows = c.size(0), n = c.size(1);

@@ -15,15 +15,21 @@ struct LstmState {
 LstmState lstm_cell(const Var& x, const LstmState& state, const Var& w);
 
 namespace cpu {
-// z [B, 4H] holds the product on entry, and sigmoid(i), sigmoid(f), sigmoid(o), tanh(g) on return.
+// A whole step: input [B, I + H] = [x, h]; gates [B, 4H] = sigmoid(i), sigmoid(f), sigmoid(o),
+// tanh(g) of input w; the next state.
+void lstm_forward(const Tensor& x, const Tensor& h, const Tensor& c, const Tensor& w, Tensor& input,
+                  Tensor& gates, Tensor& h_next, Tensor& c_next);
+// Its last part: z [B, 4H] holds the product on entry and the gates on return.
 void lstm_gates_forward(const Tensor& c, Tensor& z, Tensor& h_next, Tensor& c_next);
-// gates: what forward left in z. dh and dc_next: either may be undefined. Writes dz [B, 4H], and
+// gates: of forward. dh and dc_next: either may be undefined. Writes dz [B, 4H], and
 // dc [B, H] where it is not null.
 void lstm_gates_backward(const Tensor& gates, const Tensor& c, const Tensor& c_next,
                          const Tensor& dh, const Tensor& dc_next, Tensor& dz, Tensor* dc,
                          Into into);
 }  // namespace cpu
 namespace cuda {
+void lstm_forward(const Tensor& x, const Tensor& h, const Tensor& c, const Tensor& w, Tensor& input,
+                  Tensor& gates, Tensor& h_next, Tensor& c_next);
 void lstm_gates_forward(const Tensor& c, Tensor& z, Tensor& h_next, Tensor& c_next);
 void lstm_gates_backward(const Tensor& gates, const Tensor& c, const Tensor& c_next,
                          const Tensor& dh, const Tensor& dc_next, Tensor& dz, Tensor* dc,

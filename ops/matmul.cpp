@@ -42,6 +42,8 @@ Var matmul(const Var& a, const Var& b, Transpose ta, Transpose tb) {
   check(a.rank() == 2 && b.rank() == 2, "matmul", "needs two matrices, got ", a.shape(), " and ",
         b.shape());
   check(a.dtype() == b.dtype(), "matmul", "needs one dtype, got ", a.dtype(), " and ", b.dtype());
+  check(a.value().device() == b.value().device(), "matmul", "needs one device, got ",
+        a.value().device(), " and ", b.value().device());
   const bool turn_a = ta == Transpose::yes, turn_b = tb == Transpose::yes;
   const int64_t m = a.size(turn_a ? 1 : 0), n = b.size(turn_b ? 0 : 1);
   check(a.size(turn_a ? 0 : 1) == b.size(turn_b ? 1 : 0), "matmul", "inner sizes differ: a ",

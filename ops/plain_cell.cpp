@@ -21,7 +21,7 @@ Tensor through_activation(const Tensor& y, const Tensor& dy, Activation f) {
 Var plain_cell(const Var& s, const Var& w, Activation f, const Tensor& mask) {
   constexpr const char* kOp = "plain_cell";
   check(s.rank() == 2, kOp, "s must be [B, H], got ", s.shape());
-  check_operand(kOp, "w", w.value(), s.size(1), s.size(1), s.dtype());
+  check_operand(kOp, "w", w.value(), s.size(1), s.size(1), s.value());
   check_mask(kOp, "mask", mask, s.value());
   const Tensor input = cell_input(s.value(), mask);
   Tensor y = cell_product(input, w.value());
@@ -38,8 +38,8 @@ Var plain_input(const Var& x, const Var& s, const Var& w, Activation f, const Te
   constexpr const char* kOp = "plain_input";
   check(s.rank() == 2, kOp, "s must be [B, H], got ", s.shape());
   const int64_t n = s.size(1);
-  check_operand(kOp, "x", x.value(), s.size(0), n, s.dtype());
-  check_operand(kOp, "w", w.value(), 2 * n, n, s.dtype());
+  check_operand(kOp, "x", x.value(), s.size(0), n, s.value());
+  check_operand(kOp, "w", w.value(), 2 * n, n, s.value());
   check_mask(kOp, "mask_x", mask_x, s.value());
   check_mask(kOp, "mask_s", mask_s, s.value());
   const Tensor input = cell_input(x.value(), mask_x, s.value(), mask_s);
