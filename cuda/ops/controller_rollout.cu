@@ -22,7 +22,8 @@ struct Weights {
 };
 struct Steps {
   const Decision* list;
-  int32_t count, zero_anchors, decisions;
+  unsigned count, zero_anchors;
+  int64_t decisions;
 };
 struct Sizes {
   size_t hidden, anchors, candidates;  // the most there are
@@ -40,7 +41,7 @@ struct SampleResult {
 
 // The state of one architecture's walk.
 struct State {
-  int32_t h;
+  unsigned h;
   Shared<double> xh;               // [2 h] the input x, then the LSTM's h
   Shared<double> cell;             // [h]
   Shared<double> gates;            // [4 h] i f o g
@@ -49,7 +50,7 @@ struct State {
   Shared<double> logits, weights;  // [candidates]
   Shared<int32_t> action;          // [1], -1: the logits were not finite
   __device__ State(unsigned char* shared, const Sizes& s)
-      : h(static_cast<int32_t>(s.hidden)),
+      : h(static_cast<unsigned>(s.hidden)),
         xh(shared, 0, 2 * s.hidden),
         cell(shared, 2 * s.row(), s.hidden),
         gates(shared, 3 * s.row(), 4 * s.hidden),
@@ -64,12 +65,13 @@ struct State {
 // out[begin + j] = sum over i of in[first + i] w[i, j], w [rows, columns]: a thread a column, its
 // sum in the CPU's order.
 template <class T>
-__device__ void product(const Shared<double>& in, int32_t first, const T* __restrict__ w,
-                        int32_t rows, int32_t columns, const Shared<double>& out, int32_t begin) {
-  for (int32_t j = threadIdx.x; j < columns; j += blockDim.x) {
+__device__ void product(const Shared<double>& in, unsigned first, const T* __restrict__ w,
+                        unsigned rows, unsigned columns, const Shared<double>& out,
+                        unsigned begin) {
+  for (unsigned j = threadIdx.x; j < columns; j += blockDim.x) {
     double sum = 0;
 #pragma unroll 8
-    for (int32_t i = 0; i < rows; ++i) {
+    for (unsigned i = 0; i < rows; ++i) {
       sum += in.get(first + i) * static_cast<double>(w[int64_t{i} * columns + j]);
     }
     out.set(begin + j, sum);
@@ -83,16 +85,19 @@ __device__ double bound(double logit, const Decision& d) {
   return d.tanh_constant > 0 ? d.tanh_constant * std::tanh(logit) : logit;
 }
 
+__device__ unsigned count_of(const Decision& d) { return static_cast<unsigned>(d.count); }
+
 struct Chosen {
-  int32_t op = 0, index = 0, distance = 0;
+  unsigned op = 0, index = 0;
+  int32_t distance = 0;
 };
 
 // x, then one step of the LSTM. Ends with a barrier.
 template <class T>
 __device__ void move(const State& state, const Weights<T>& w, const Decision& d,
                      const Chosen& chosen) {
-  const int32_t h = state.h;
-  for (int32_t k = threadIdx.x; k < h; k += blockDim.x) {
+  const unsigned h = state.h;
+  for (unsigned k = threadIdx.x; k < h; k += blockDim.x) {
     double x = 0;
     if (d.input == Decision::From::anchor) {
       x = state.anchors.get(chosen.index * h + k) / (0.1 + chosen.distance);
@@ -106,7 +111,7 @@ __device__ void move(const State& state, const Weights<T>& w, const Decision& d,
   __syncthreads();
   product(state.xh, 0, w.lstm, 2 * h, 4 * h, state.gates, 0);
   __syncthreads();
-  for (int32_t k = threadIdx.x; k < h; k += blockDim.x) {
+  for (unsigned k = threadIdx.x; k < h; k += blockDim.x) {
     const double i = state.gates.get(k), f = state.gates.get(h + k), o = state.gates.get(2 * h + k),
                  g = state.gates.get(3 * h + k);
     const double c = sigmoid(i) * std::tanh(g) + sigmoid(f) * state.cell.get(k);
@@ -119,15 +124,15 @@ __device__ void move(const State& state, const Weights<T>& w, const Decision& d,
 // The logits of a decision, a warp a candidate. Ends with a barrier.
 template <class T>
 __device__ void make_logits(const State& state, const Weights<T>& w, const Decision& d) {
-  const int32_t h = state.h, lane = threadIdx.x % kWarp;
+  const unsigned h = state.h, lane = threadIdx.x % kWarp;
   const bool index = d.kind == Decision::Kind::index;
   if (index) {
     product(state.xh, h, w.query, h, h, state.query, 0);
     __syncthreads();
   }
-  for (int32_t j = threadIdx.x / kWarp; j < d.count; j += blockDim.x / kWarp) {
+  for (unsigned j = threadIdx.x / kWarp; j < count_of(d); j += blockDim.x / kWarp) {
     double dot = 0;
-    for (int32_t k = lane; k < h; k += kWarp) {
+    for (unsigned k = lane; k < h; k += kWarp) {
       if (index) {
         dot += std::tanh(state.keys.get(j * h + k) + state.query.get(k)) *
                static_cast<double>(w.score[k]);
@@ -136,7 +141,7 @@ __device__ void make_logits(const State& state, const Weights<T>& w, const Decis
       }
     }
     double logit = bound(warp_reduce<Sum>(dot), d);
-    const double distance = d.count - j;
+    const double distance = count_of(d) - j;
     if (index) logit -= d.distance_bias * distance * distance;
     if (lane == 0) state.logits.set(j, logit);
   }
@@ -148,21 +153,22 @@ __device__ void decide(const State& state, const Decision& d, double uniform,
                        SampleResult& result) {
   if (threadIdx.x < kWarp) {
     Partition row;
-    for (int32_t j = 0; j < d.count; ++j) row.see(state.logits.get(j));
-    for (int32_t j = threadIdx.x; j < d.count; j += kWarp) {
+    for (unsigned j = 0; j < count_of(d); ++j) row.see(state.logits.get(j));
+    for (unsigned j = threadIdx.x; j < count_of(d); j += kWarp) {
       state.weights.set(j, std::exp(state.logits.get(j) - row.top));
     }
     __syncwarp();
     if (threadIdx.x == 0) {
-      for (int32_t j = 0; j < d.count; ++j) {
+      for (unsigned j = 0; j < count_of(d); ++j) {
         const double weight = state.weights.get(j);
         row.add(weight, Partition::term(weight, state.logits.get(j) - row.top));
       }
       Inversion walk(uniform, row);
-      for (int32_t j = 0; j < d.count; ++j) {
-        if (walk.visit(j, state.weights.get(j))) break;
+      for (unsigned j = 0; j < count_of(d); ++j) {
+        if (walk.visit(static_cast<int32_t>(j), state.weights.get(j))) break;
       }
-      const Choice choice = row.choice(walk.action, state.logits.get(walk.action));
+      const Choice choice =
+          row.choice(walk.action, state.logits.get(static_cast<size_t>(walk.action)));
       result.log_prob += choice.log_prob;
       result.entropy += choice.entropy;
       result.sampled_entropy -= std::exp(choice.log_prob) * choice.log_prob;
@@ -181,21 +187,21 @@ __global__ void __launch_bounds__(kMostWarps* kWarp, 1)
             int32_t* __restrict__ actions, SampleResult* __restrict__ results) {
   ENAS_SHARED(shared);
   const State state(shared, sizes);
-  const int32_t h = state.h;
-  for (int32_t k = threadIdx.x; k < h; k += blockDim.x) {
+  const unsigned h = state.h;
+  for (unsigned k = threadIdx.x; k < h; k += blockDim.x) {
     state.xh.set(h + k, 0);
     state.cell.set(k, 0);
   }
-  for (int32_t k = threadIdx.x; k < steps.zero_anchors * h; k += blockDim.x) {
+  for (unsigned k = threadIdx.x; k < steps.zero_anchors * h; k += blockDim.x) {
     state.anchors.set(k, 0);
     state.keys.set(k, 0);
   }
   SampleResult result{};
   Chosen chosen;
-  int32_t anchors = steps.zero_anchors;
+  unsigned anchors = steps.zero_anchors;
   int64_t decided = 0;
   const int64_t sample = blockIdx.x, first_draw = (first_sample + sample) * steps.decisions;
-  for (int32_t s = 0; s < steps.count; ++s) {
+  for (unsigned s = 0; s < steps.count; ++s) {
     const Decision d = steps.list[s];
     move(state, w, d, chosen);
     if (d.kind != Decision::Kind::advance) {
@@ -205,16 +211,16 @@ __global__ void __launch_bounds__(kMostWarps* kWarp, 1)
       const int32_t action = state.action.get(0);
       if (action < 0) break;
       if (d.kind == Decision::Kind::index) {
-        chosen.index = action;
+        chosen.index = static_cast<unsigned>(action);
         chosen.distance = d.count - action;
       } else {
-        chosen.op = action;
+        chosen.op = static_cast<unsigned>(action);
       }
       if (threadIdx.x == 0) actions[sample * steps.decisions + decided] = action;
       ++decided;
     }
     if (d.leaves_anchor) {
-      for (int32_t k = threadIdx.x; k < h; k += blockDim.x) {
+      for (unsigned k = threadIdx.x; k < h; k += blockDim.x) {
         state.anchors.set(anchors * h + k, state.xh.get(h + k));
       }
       product(state.xh, h, w.key, h, h, state.keys, anchors * h);
@@ -277,8 +283,8 @@ void controller_rollout(const ControllerWeights& weights, const DecisionList& li
                        weights.lstm.data<T>(),  weights.key.data<T>(),
                        weights.query.data<T>(), weights.score.data<T>()};
     launch("controller_rollout", rollout<T>, how, w,
-           Steps{steps.as<Decision>(), static_cast<int32_t>(list.steps.size()), list.zero_anchors,
-                 static_cast<int32_t>(out.decisions)},
+           Steps{steps.as<Decision>(), static_cast<unsigned>(list.steps.size()),
+                 static_cast<unsigned>(list.zero_anchors), out.decisions},
            sizes, random, first_sample, results.as<int32_t>() + result_bytes / sizeof(int32_t),
            results.as<SampleResult>());
   });
