@@ -57,7 +57,7 @@ Tensor distance_penalty(const Decision& decision, DType dtype) {
 
 }  // namespace
 
-Controller::Score Controller::log_prob(Tape& tape, const Architecture& arch) {
+Controller::Score Controller::log_prob(Tape& tape, const Architecture& arch, bool with_entropy) {
   const auto use = [&](const char* name) { return tape.use(parameters_.get(name)); };
   const Var start = use("controller.start"), embedding = use("controller.embedding"),
             lstm = use("controller.lstm"), key = use("controller.key"),
@@ -101,7 +101,7 @@ Controller::Score Controller::log_prob(Tape& tape, const Architecture& arch) {
         last_op = choice;
       }
       log_probs.push_back(pick(log_softmax(logits), one_index(choice)));
-      entropies.push_back(entropy(logits));
+      if (with_entropy) entropies.push_back(entropy(logits));
     }
     if (decision.leaves_anchor) {
       anchors.push_back(state.h);
@@ -110,7 +110,7 @@ Controller::Score Controller::log_prob(Tape& tape, const Architecture& arch) {
   }
   check(decided == arch.choices.size(), "controller", "architecture has ", arch.choices.size(),
         " choices, the policy decides ", decided);
-  return {sum(concat_rows(log_probs)), sum(concat_rows(entropies))};
+  return {sum(concat_rows(log_probs)), with_entropy ? sum(concat_rows(entropies)) : Var()};
 }
 
 namespace {

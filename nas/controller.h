@@ -31,9 +31,9 @@ class Controller {
 
   struct Score {
     Var log_prob;  // scalar: log of the probability of the architecture
-    Var entropy;   // scalar: softmax entropies summed along its path
+    Var entropy;   // scalar: softmax entropies summed along its path; undefined unless asked for
   };
-  Score log_prob(Tape& tape, const Architecture& arch);
+  Score log_prob(Tape& tape, const Architecture& arch, bool with_entropy = false);
 
  private:
   DecisionList list_;

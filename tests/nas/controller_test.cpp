@@ -21,7 +21,7 @@ struct Values {
 Values score_of(Controller& controller, const Architecture& arch) {
   Tape tape;
   const Tape::NoGrad no_grad(tape);
-  const Controller::Score score = controller.log_prob(tape, arch);
+  const Controller::Score score = controller.log_prob(tape, arch, true);
   return {score.log_prob.value().item(), score.entropy.value().item()};
 }
 
@@ -85,10 +85,22 @@ TEST(Controller, SamplesDoNotDependOnTheBatch) {
   EXPECT_TRUE(std::equal(later.begin(), later.end(), uniform.begin() + 5));
 }
 
+// What nobody asked for is not recorded: an entropy a decision, and their sum.
+TEST(Controller, EntropyIsRecordedWhereItIsAskedFor) {
+  Controller controller = controller_of(RnnSpace(3), 0.5, 8, 1);
+  const Architecture arch = RnnSpace(3).parse("0 0 1 3 0 1");
+  Tape plain, with_entropy;
+  const Controller::Score score = controller.log_prob(plain, arch);
+  const Controller::Score both = controller.log_prob(with_entropy, arch, true);
+  EXPECT_FALSE(score.entropy.value().defined());
+  EXPECT_EQ(score.log_prob.value().item(), both.log_prob.value().item());
+  EXPECT_EQ(with_entropy.recorded_ops(), plain.recorded_ops() + arch.choices.size() + 2);
+}
+
 void check_gradient(Controller& controller, const Architecture& arch, double weight_log_prob,
                     double weight_entropy) {
   const auto value = [&](Tape& tape) {
-    const Controller::Score score = controller.log_prob(tape, arch);
+    const Controller::Score score = controller.log_prob(tape, arch, true);
     return add(scale(score.log_prob, weight_log_prob), scale(score.entropy, weight_entropy));
   };
   Tape tape;
