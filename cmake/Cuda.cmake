@@ -5,7 +5,7 @@ file(GLOB ENAS_KERNELS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cuda/ops/*.cu)
 set(ENAS_CUDA_ARCHITECTURES 90 CACHE STRING "compute capabilities of ENAS_CUDA: 90, or 80;90 with PTX for later ones")
 
 set(ENAS_WITH_CUDA OFF)
-if(ENAS_CUDA STREQUAL "ON")  # AUTO joins when every kernel is there
+if(NOT ENAS_CUDA STREQUAL "OFF")
   if(NOT CMAKE_CUDA_COMPILER)
     find_program(ENAS_NVCC nvcc HINTS ENV CUDA_PATH PATHS /usr/local/cuda/bin)
     if(ENAS_NVCC)
@@ -23,9 +23,13 @@ if(ENAS_WITH_CUDA)
   # What the last two forbid, a spill or a stack frame, costs more than most mistakes in a kernel: an error.
   set(ENAS_NVCC_FLAGS -O3 --expt-relaxed-constexpr -DENAS_WITH_CUDA=1
       "SHELL:-Xptxas --warn-on-spills,--warn-on-local-memory-usage,--warning-as-error")
-  set(CMAKE_CUDA_STANDARD 20)
   set(CMAKE_CUDA_ARCHITECTURES ${ENAS_CUDA_ARCHITECTURES})
   enable_language(CUDA)
+  set(CMAKE_CUDA_STANDARD 20)
+  if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 knows none for nvcc
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+  endif()
   if(ENAS_CCACHE)
     set(CMAKE_CUDA_COMPILER_LAUNCHER ${ENAS_CCACHE})
   endif()
@@ -36,7 +40,7 @@ if(ENAS_WITH_CUDA)
                  "nvcc -std=c++20 -I. -arch=sm_90 ${ENAS_NVCC_FLAGS} -c FILE.cu")
   set(ENAS_DEVICE_OBJECTS enas_cuda)
 else()
-  message(STATUS "enas: CUDA off (${ENAS_CUDA}); tests run the kernels on the CPU")
+  message(STATUS "enas: CUDA off (${ENAS_CUDA}, no nvcc or not wanted); tests run the kernels on the CPU")
 endif()
 
 # The targets need the floors' interfaces, so they are made after them.
