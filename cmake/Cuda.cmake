@@ -20,9 +20,9 @@ if(NOT ENAS_CUDA STREQUAL "OFF")
 endif()
 
 if(ENAS_WITH_CUDA)
-  # What the last two forbid, a spill or a stack frame, costs more than most mistakes in a kernel: an error.
+  # What the last one forbids, a spill or a stack frame, costs more than most mistakes in a kernel.
   set(ENAS_NVCC_FLAGS -O3 --expt-relaxed-constexpr -DENAS_WITH_CUDA=1
-      "SHELL:-Xptxas --warn-on-spills,--warn-on-local-memory-usage,--warning-as-error")
+      -Xptxas=--warn-on-spills,--warn-on-local-memory-usage,--warning-as-error)
   set(CMAKE_CUDA_ARCHITECTURES ${ENAS_CUDA_ARCHITECTURES})
   enable_language(CUDA)
   set(CMAKE_CUDA_STANDARD 20)
@@ -36,8 +36,9 @@ if(ENAS_WITH_CUDA)
   find_package(CUDAToolkit REQUIRED)
   target_compile_definitions(enas_options INTERFACE ENAS_WITH_CUDA=1)
   list(JOIN ENAS_CUDA_ARCHITECTURES "," listed)
+  list(JOIN ENAS_NVCC_FLAGS " " flags)
   message(STATUS "enas: CUDA on, nvcc ${CMAKE_CUDA_COMPILER_VERSION} for sm_${listed}; a kernel file by itself: "
-                 "nvcc -std=c++20 -I. -arch=sm_90 ${ENAS_NVCC_FLAGS} -c FILE.cu")
+                 "nvcc -std=c++20 -I. -arch=sm_90 ${flags} -c FILE.cu")
   set(ENAS_DEVICE_OBJECTS enas_cuda)
 else()
   message(STATUS "enas: CUDA off (${ENAS_CUDA}, no nvcc or not wanted); tests run the kernels on the CPU")
