@@ -3,20 +3,15 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "cuda/launch.cuh"
+#include "cuda/elementwise.cuh"
 
 namespace enas::cuda {
 
-// Blocks along x cover the columns, blocks along y stride over the rows.
+// Threads along x, thread_index(), are the columns; blocks along y stride over the rows.
 inline Launch row_launch(int64_t rows, int64_t columns) {
   const int64_t threads = std::min<int64_t>((columns + kWarp - 1) / kWarp * kWarp, 256);
   return {dim3(static_cast<unsigned>((columns + threads - 1) / threads), blocks_for(rows, 1, 2048)),
           dim3(static_cast<unsigned>(threads))};
-}
-
-// This thread's column.
-__device__ __forceinline__ int64_t own_column() {
-  return int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
 }
 
 // Batches of at most so many rows have kernels of their own, which hold a sum a row in registers:

@@ -19,7 +19,7 @@ struct Part {  // x [rows, columns] * mask, or x where mask is null
 template <class T>
 __global__ void masked_columns(Part<T> a, Part<T> b, T* __restrict__ out, int64_t rows) {
   const int64_t width = a.columns + b.columns;
-  const int64_t at = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  const int64_t at = thread_index();
   if (at >= width) return;
   const bool first = at < a.columns;
   const int64_t columns = first ? a.columns : b.columns, c = first ? at : at - a.columns;
@@ -34,8 +34,7 @@ __global__ void masked_columns(Part<T> a, Part<T> b, T* __restrict__ out, int64_
 template <class T>
 __global__ void masked_sum(const T* __restrict__ product, const T* __restrict__ mask,
                            T* __restrict__ dx, int64_t n, bool add) {
-  const int64_t stride = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
+  for (int64_t i = thread_index(); i < n; i += thread_count()) {
     const T g = product[i] * mask[i];
     dx[i] = add ? dx[i] + g : g;
   }
@@ -53,8 +52,8 @@ struct Target {  // [rows, columns], or null: not wanted
 template <unsigned kRows, class T>
 __global__ void few_rows_gradient(const T* __restrict__ dz, const T* __restrict__ w, Target<T> a,
                                   Target<T> b, unsigned rows, int64_t n) {
-  const int64_t k = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) / kWarp;
-  const unsigned lane = threadIdx.x % kWarp;
+  const int64_t k = warp_index();
+  const unsigned lane = lane_index();
   if (k >= a.columns + b.columns) return;
   const Target<T> out = k < a.columns ? a : b;
   if (out.to == nullptr) return;

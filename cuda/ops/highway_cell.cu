@@ -11,7 +11,7 @@ namespace {
 template <class F, class T>
 __global__ void highway_forward(const T* __restrict__ s, T* __restrict__ z, T* __restrict__ y,
                                 int64_t rows, int64_t n) {
-  const int64_t i = own_column();
+  const int64_t i = thread_index();
   if (i >= n) return;
   scalar::One at;
   for (int64_t r = blockIdx.y; r < rows; r += gridDim.y) {
@@ -23,7 +23,7 @@ template <class F, class T>
 __global__ void highway_backward(const T* __restrict__ gates, const T* __restrict__ s,
                                  const T* __restrict__ dy, T* __restrict__ dz, T* __restrict__ ds,
                                  bool add, int64_t rows, int64_t n) {
-  const int64_t i = own_column();
+  const int64_t i = thread_index();
   if (i >= n) return;
   scalar::One at;
   for (int64_t r = blockIdx.y; r < rows; r += gridDim.y) {

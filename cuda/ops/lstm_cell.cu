@@ -13,7 +13,7 @@ namespace {
 template <class T>
 __global__ void lstm_forward(const T* __restrict__ c, T* __restrict__ z, T* __restrict__ h_next,
                              T* __restrict__ c_next, int64_t rows, int64_t n) {
-  const int64_t j = own_column();
+  const int64_t j = thread_index();
   if (j >= n) return;
   scalar::One at;
   for (int64_t r = blockIdx.y; r < rows; r += gridDim.y) {
@@ -31,7 +31,7 @@ __global__ void lstm_backward(const T* __restrict__ gates, const T* __restrict__
                               const T* __restrict__ c_next, const T* __restrict__ dh,
                               const T* __restrict__ dc_next, T* __restrict__ dz, T* __restrict__ dc,
                               bool add, int64_t rows, int64_t n) {
-  const int64_t j = own_column();
+  const int64_t j = thread_index();
   if (j >= n) return;
   scalar::One at;
   for (int64_t r = blockIdx.y; r < rows; r += gridDim.y) {

@@ -1,7 +1,7 @@
 // Kernels of ops/plain_cell.h: the activation in place and back, a thread an element.
 #include "ops/plain_cell.h"
 
-#include "cuda/launch.cuh"
+#include "cuda/elementwise.cuh"
 #include "ops/cell_rows.h"
 
 namespace enas::cuda {
@@ -9,8 +9,7 @@ namespace {
 
 template <class F, class T>
 __global__ void activate(T* __restrict__ y, int64_t n) {
-  const int64_t stride = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
+  for (int64_t i = thread_index(); i < n; i += thread_count()) {
     y[i] = F::f(y[i], 0.0f);
   }
 }
@@ -18,8 +17,7 @@ __global__ void activate(T* __restrict__ y, int64_t n) {
 template <class F, class T>
 __global__ void activate_backward(const T* __restrict__ y, const T* __restrict__ dy,
                                   T* __restrict__ dz, int64_t n) {
-  const int64_t stride = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride) {
+  for (int64_t i = thread_index(); i < n; i += thread_count()) {
     dz[i] = F::df(y[i], dy[i], 0.0f);
   }
 }

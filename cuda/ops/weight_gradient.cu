@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "cuda/blas.h"
-#include "cuda/launch.cuh"
+#include "cuda/elementwise.cuh"
 
 namespace enas::cuda {
 namespace {
@@ -30,8 +30,7 @@ __global__ void stack_rows(Pieces<T> pieces) {
   const T* const from = pieces.from[blockIdx.y];
   T* const to = pieces.to[blockIdx.y];
   const int64_t n = pieces.count[blockIdx.y];
-  const int64_t first = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  const int64_t stride = int64_t{gridDim.x} * blockDim.x;
+  const int64_t first = thread_index(), stride = thread_count();
   const bool aligned =
       (reinterpret_cast<uintptr_t>(from) | reinterpret_cast<uintptr_t>(to)) % sizeof(float4) == 0;
   const int64_t wide = aligned ? n / kWide : 0;
