@@ -37,8 +37,8 @@ Tensor scalar(DType dtype, double value = 0) {
   return Tensor::full({}, value, dtype, Device::cuda);
 }
 
-constexpr std::pair<int64_t, int64_t> kShapes[] = {{21, 7},   {2, 128},  {3, 129},  {3, 132},
-                                                   {2, 1000}, {2, 4101}, {2, 10260}};
+constexpr std::pair<int64_t, int64_t> kShapes[] = {{21, 7},  {300, 7},  {2, 128},  {3, 129},
+                                                   {3, 132}, {2, 1000}, {2, 4101}, {2, 10260}};
 
 template <class Test>
 void for_each_problem(Test test) {
