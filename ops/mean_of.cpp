@@ -17,6 +17,8 @@ Var mean_of(std::span<const Var> values) {
     check(value.shape() == first.shape() && value.dtype() == first.dtype(), "mean_of",
           "needs values of one shape and dtype, got ", first.dtype(), " ", first.shape(), " and ",
           value.dtype(), " ", value.shape());
+    check(value.value().device() == first.value().device(), "mean_of",
+          "values on different devices; move them to one");
     inputs.emplace_back(value);
   }
   Tensor y = empty_like(first.value());

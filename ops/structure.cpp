@@ -72,6 +72,8 @@ Var concat_rows(std::span<const Var> parts) {
     check(aligned == first.shape() && part.dtype() == first.dtype(), "concat_rows",
           "needs parts alike but for the leading axis, got ", first.dtype(), " ", first.shape(),
           " and ", part.dtype(), " ", part.shape());
+    check(part.value().device() == first.value().device(), "concat_rows",
+          "parts on different devices; move them to one");
     shape.set(0, shape[0] + part.size(0));
     inputs.emplace_back(part);
   }

@@ -21,6 +21,17 @@ Device device_of(const First& first, const Rest&... rest) {
   }
 }
 
+// Whether an argument that is a tensor lives on `device`.
+template <class Arg>
+bool lives_on(Device device, const Arg& arg) {
+  if constexpr (std::is_convertible_v<const Arg&, const Tensor&>) {
+    const Tensor& tensor = arg;
+    return !tensor.defined() || tensor.device() == device;
+  } else {
+    return true;
+  }
+}
+
 template <auto f>
 constexpr std::string_view function_name() {
   const std::string_view text =
@@ -35,7 +46,12 @@ constexpr std::string_view function_name() {
 template <auto on_cpu, auto on_cuda, class... Args>
 decltype(auto) dispatch(Args&&... args) {
   if constexpr (kWithCuda) {
-    if (detail::device_of(args...) == Device::cuda) return on_cuda(std::forward<Args>(args)...);
+    const Device device = detail::device_of(args...);
+    if (!(detail::lives_on(device, args) && ...)) {
+      fail(ErrorKind::internal, detail::function_name<on_cpu>(),
+           "tensors on different devices; move them to one");
+    }
+    if (device == Device::cuda) return on_cuda(std::forward<Args>(args)...);
   }
   return on_cpu(std::forward<Args>(args)...);
 }

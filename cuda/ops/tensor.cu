@@ -63,15 +63,17 @@ void visit_floating(DType dtype, F&& f) {
 void fill(Tensor& t, double value) {
   visit_any(t.dtype(), [&](auto tag) {
     using T = decltype(tag);
+    const T element = from_double<T>(value);
     visit_unit(sizeof(T), [&](auto unit) {
       using Unit = decltype(unit);
-      const T element = from_double<T>(value);
-      std::memcpy(&unit, &element, sizeof(T));
-      Unit* out = static_cast<Unit*>(t.raw());
-      const int64_t n = t.numel(), packs = packs_in<Unit>(n, out);
-      launch("fill", fill_elements<Unit>,
-             Launch{dim3(blocks_for(packs > 0 ? packs : n, kMapThreads)), dim3(kMapThreads)}, out,
-             unit, n, packs);
+      if constexpr (sizeof(Unit) == sizeof(T)) {
+        std::memcpy(&unit, &element, sizeof(T));
+        Unit* out = static_cast<Unit*>(t.raw());
+        const int64_t n = t.numel(), packs = packs_in<Unit>(n, out);
+        launch("fill", fill_elements<Unit>,
+               Launch{dim3(blocks_for(packs > 0 ? packs : n, kMapThreads)), dim3(kMapThreads)}, out,
+               unit, n, packs);
+      }
     });
   });
 }

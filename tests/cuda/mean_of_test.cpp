@@ -12,7 +12,7 @@ namespace {
 
 TEST(CudaMeanOf, AnyCountAndAddress) {
   for (const DType dtype : {DType::f32, DType::f64}) {
-    for (const size_t count : {2, 3, 64, 65, 131}) {
+    for (const size_t count : {2u, 3u, 64u, 65u, 131u}) {
       for (const int64_t n : {1, 8, 1030}) {
         for (const size_t odd : {size_t{0}, count - 1, count}) {  // none where it is count
           SCOPED_TRACE(testing::Message() << dtype << ' ' << count << " of " << n << ", " << odd);

@@ -6,6 +6,7 @@
 
 #include <functional>
 
+#include "ops/mean_of.h"
 #include "ops/pointwise.h"
 #include "tests/cuda/compare.h"
 #include "tests/ops/window.h"
@@ -55,7 +56,7 @@ TEST(CudaStructure, ManyPartsOfAnyDtype) {
       std::vector<Var> here, there;
       int64_t rows = 0;
       for (int64_t i = 0; i < 131; ++i) {  // three launches
-        const int64_t count = i == 7 ? 400 : i % 3;
+        const int64_t count = i == 7 ? 70000 / width : i % 3;
         here.emplace_back(numbers({count, width}, static_cast<uint64_t>(i), dtype));
         there.emplace_back(at_offset(here.back().value(), i == 130 ? 1 : 0));
         rows += count;
@@ -167,29 +168,34 @@ std::string error_of(const std::function<void()>& f) {
 
 // Indices on the device are tested there: zeros in the row, the error at the next wait.
 TEST(CudaStructure, IndicesThatDoNotFit) {
-  const Tensor x = numbers({5, 3}, 1, DType::f32).to(Device::cuda);
+  const Tensor x = numbers({5, 5}, 1, DType::f32).to(Device::cuda);
   for (const int32_t bad : {5, -1, 1 << 30}) {
     const std::string text = std::to_string(bad);
     Tensor rows = Tensor::from_indices({1, bad, 4}, {3}).to(Device::cuda);
     Tensor y = gather_rows(x, rows).value();
     EXPECT_EQ(error_of([&] { y.to_vector(); }),
               "gather_rows: index " + text + " at position 1 is outside 5 rows");
-    EXPECT_EQ(y.slice(1, 2).to_vector(), std::vector<double>(3, 0.0));
+    EXPECT_EQ(y.slice(1, 2).to_vector(), std::vector<double>(5, 0.0));
     EXPECT_EQ(y.slice(2, 3).to_vector(), x.slice(4, 5).to_vector());
-    Tensor dx = Tensor::zeros({5, 3}, DType::f32, Device::cuda);
+    Tensor dx = Tensor::zeros({5, 5}, DType::f32, Device::cuda);
     cuda::gather_rows_backward(y, rows, dx, Into::add);
     EXPECT_EQ(dx.slice(4, 5).to_vector(), x.slice(4, 5).to_vector());
-    EXPECT_EQ(dx.slice(0, 1).to_vector(), std::vector<double>(3, 0.0));
+    EXPECT_EQ(dx.slice(0, 1).to_vector(), std::vector<double>(5, 0.0));
 
     const Tensor columns = Tensor::from_indices({0, 1, bad, 2, 0}, {5}).to(Device::cuda);
     Tensor picked = pick(x, columns).value();
     EXPECT_EQ(error_of([&] { picked.to_vector(); }),
-              "pick: index " + text + " at position 2 is outside 3 rows");
+              "pick: index " + text + " at position 2 is outside 5 rows");
     EXPECT_EQ(picked.item(2), 0);
-    for (const Into into : {Into::write, Into::add}) {
-      cuda::pick_backward(picked, columns, dx, into);
-      EXPECT_EQ(dx.slice(2, 3).to_vector(), std::vector<double>(3, 0.0));
-    }
+    std::vector<double> want(25, 0.0);
+    const std::vector<double> gradients = picked.to_vector();
+    want[0] = gradients[0], want[6] = gradients[1], want[17] = gradients[3];
+    want[20] = gradients[4];
+    cuda::pick_backward(picked, columns, dx, Into::write);
+    EXPECT_EQ(dx.to_vector(), want);
+    for (double& g : want) g *= 2;
+    cuda::pick_backward(picked, columns, dx, Into::add);
+    EXPECT_EQ(dx.to_vector(), want);
   }
 }
 
@@ -203,6 +209,20 @@ TEST(CudaStructure, IndicesOfTheOtherDevice) {
   const std::string text = "gather_rows: index 5 at 1 is outside an axis of 5";
   EXPECT_EQ(error_of([&] { gather_rows(there, bad); }), text);
   EXPECT_EQ(error_of([&] { gather_rows(here, bad.to(Device::cuda)); }), text);
+}
+
+TEST(CudaStructure, TensorsOfTwoDevicesAreRefused) {
+  const Tensor here = numbers({5, 3}, 1, DType::f32), there = here.to(Device::cuda);
+  for (const std::function<void()>& mixed : std::vector<std::function<void()>>{
+           [&] { concat_columns(there, here); }, [&] { add(here, there); },
+           [&] {
+             concat_rows({here, there});
+           },
+           [&] {
+             mean_of({here, there});
+           }}) {
+    EXPECT_NE(error_of(mixed).find(" on different devices; move them to one"), std::string::npos);
+  }
 }
 
 // A gradient that several ops share is copied before one adds to it, on the device too.
