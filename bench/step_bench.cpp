@@ -13,6 +13,7 @@
 #include <functional>
 #include <iostream>
 
+#include "bench/device.h"
 #include "bench/fma_peak.h"
 #include "bench/rnn_steps.h"
 #include "tensor/thread_pool.h"
@@ -134,7 +135,7 @@ int main_of(int argc, char** argv) {
   app.add_flag("--json", options.json, "one JSON object on standard output");
   CLI11_PARSE(app, argc, argv);
   options.rnn.share = share == "edge" ? Share::edge : Share::edge_op;
-  options.rnn.device = device == "cuda" ? Device::cuda : Device::cpu;
+  options.rnn.device = device_named(device, "step_bench");
   run(options);
   return 0;
 }
@@ -147,6 +148,6 @@ int main(int argc, char** argv) {
     return enas::bench::main_of(argc, argv);
   } catch (const enas::Error& error) {
     std::cerr << error.what() << '\n';
-    return 2;
+    return error.exit_code();
   }
 }
