@@ -163,6 +163,7 @@ void* Allocator::get(size_t bytes) {
   const size_t size = class_bytes(guard_ ? bytes + 2 * kGuard : bytes);
   char* block = take(size);
   counters_.live_bytes += size;
+  counters_.handed_out_bytes += size;
   counters_.peak_bytes = std::max(counters_.peak_bytes, counters_.live_bytes);
   if (guard_) {
     place_guards(block, bytes, size);

@@ -171,6 +171,7 @@ void gemm(const char* op, bool transpose_a, bool transpose_b, int64_t m, int64_t
   ++counters().gemms;
   counters().flops +=
       2 * static_cast<uint64_t>(m) * static_cast<uint64_t>(n) * static_cast<uint64_t>(k);
+  counters().gemm_bytes += gemm_bytes<T>(m, n, k);
   if (!begin_launch(op)) {
     workspace();
     return;

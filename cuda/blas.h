@@ -3,7 +3,8 @@
 // Implemented in cuda/blas.cpp and, for kernels run on the CPU, in cuda/host/blas.cpp.
 #pragma once
 #include <cstdint>
-#include <string>
+
+#include "tensor/gpu.h"
 
 namespace enas::cuda {
 
@@ -14,14 +15,10 @@ template <class T>
 void gemm(const char* op, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
           const T* a, int64_t lda, const T* b, int64_t ldb, T beta, T* c, int64_t ldc);
 
-// The arithmetic of float products: all 24 bits of the operands (the default), or TF32's 11 at
-// several times the rate. ENAS_CUDA_MATH=f32|tf32 chooses at start, set_math() later.
-enum class Math : uint8_t { f32, tf32 };
-void set_math(Math math);
-Math math();
-
-// Why no matrix product can run here, in words; empty where it can. Opens the library.
-std::string blas_unavailable();
-std::string blas_name();  // library, version, math and workspace, for run.json
+// Both operands and the result, each once, as counted in Counters.
+template <class T>
+constexpr uint64_t gemm_bytes(int64_t m, int64_t n, int64_t k) {
+  return sizeof(T) * static_cast<uint64_t>(m * k + k * n + m * n);
+}
 
 }  // namespace enas::cuda

@@ -1,45 +1,24 @@
-// What cuda/ adds to the device functions of tensor/device.h: counters that tests and --plan read,
-// a mode that counts without a GPU, the record in which a kernel leaves an index that does not fit,
-// and what stands on the machine. Implemented in cuda/runtime.cpp and cuda/transfer.cpp or, for
-// kernels run on the CPU, in cuda/host/; cuda/counters.cpp, which needs no CUDA, serves both.
+// What cuda/ adds to the device functions of tensor/device.h and tensor/gpu.h: the record in which
+// a kernel leaves an index that does not fit, scratch memory, and what launchers need. Implemented
+// in cuda/runtime.cpp and cuda/transfer.cpp or, for kernels run on the CPU, in cuda/host/;
+// cuda/counters.cpp, which needs no CUDA, serves both.
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <string>
+
+#include "tensor/gpu.h"
 
 namespace enas {
 enum class ErrorKind;
 }
 namespace enas::cuda {
 
-struct Counters {
-  uint64_t launches = 0;            // of kernels; a gemm is one
-  uint64_t gemms = 0, flops = 0;    // flops of the gemms alone: 2 m n k each
-  uint64_t device_allocations = 0;  // cudaMalloc, cudaMallocHost: none in a warm step
-  uint64_t waits = 0;               // host waits for all queued work: download()
-  uint64_t late_waits = 0;          // finish_download() of a copy that had not arrived
-  uint64_t upload_waits = 0;        // upload() while all staging was still in flight
-  uint64_t live_bytes = 0, peak_bytes = 0, reserved_bytes = 0;
-};
-Counters& counters();                              // cuda/counters.cpp, as are the next four
-std::map<std::string, uint64_t> launches_by_op();  // since the last reset_counters()
-void reset_counters();  // to zero, but for live and reserved bytes; the peak starts at what is live
-
-// Count only: for --plan on a machine without a GPU. Memory is reserved address space that nobody
-// can read, uploads and copies do nothing, downloads give zeros, launches and gemms are counted and
-// not run. To be switched while no tensor lives on the device.
-void count_only(bool on);
-bool counting();
-
 // Counts a launch of `op`, a literal. False while counting only: the kernel is not to run.
 bool begin_launch(const char* op);
 
-// Why --device cuda cannot run here, in words; empty where it can. Loads the driver, no library.
-std::string unavailable();
-std::string device_name();  // "NVIDIA H100 80GB HBM3, sm_90, 79 GiB, driver 13.0"; for run.json
-int multiprocessors();      // of the device: grids that stride over their work ask for a few blocks
-                            // each
+int multiprocessors();  // of the device: grids that stride over their work ask for a few blocks
+                        // each
 
 // A kernel cannot throw. The first index that does not fit, or row that cannot be sampled, is left
 // here, and the next wait of the host (download, finish_download) throws Error{fault_kind(),

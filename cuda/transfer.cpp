@@ -131,7 +131,10 @@ void raise_fault(const Fault& found, uint64_t faults_before) {
 }  // namespace
 
 void upload(void* to, const void* host, size_t bytes) {
-  if (bytes == 0 || counting()) return;
+  if (bytes == 0) return;
+  ++counters().uploads;
+  counters().upload_bytes += bytes;
+  if (counting()) return;
   staging().send(static_cast<char*>(to), static_cast<const char*>(host), bytes);
 }
 

@@ -6,6 +6,7 @@
 #include "apps/ptb/options.h"
 #include "apps/ptb/run_commands.h"
 #include "apps/ptb/weights.h"
+#include "apps/run/device.h"
 #include "apps/run/run_directory.h"
 #include "nn/safetensors.h"
 #include "tensor/thread_pool.h"
@@ -46,7 +47,7 @@ std::string text_or_empty(const Settings& settings, const char* name) {
 }
 
 int eval(const Registry& registry, const Invocation& call) {
-  const Settings& settings = call.settings;
+  Settings settings = call.settings;
   check(settings.has("weights"), ErrorKind::usage, "enas_ptb eval",
         "needs --weights, e.g. --weights runs/first");
   const Source source =
@@ -55,14 +56,15 @@ int eval(const Registry& registry, const Invocation& call) {
   Console console({.quiet = json || settings.flag("quiet")});
   const Corpus corpus = load_corpus(source.data);
   console.line(corpus.description);
+  const Device device = choose_device(settings, "enas_ptb eval", console);
   const Evaluation evaluation =
-      evaluate(load_model(source.file, corpus), corpus, settings.text("split"));
+      evaluate(load_model(source.file, corpus, device), corpus, settings.text("split"));
   console.result(json ? evaluation_json(evaluation) : evaluation_text(evaluation, corpus));
   return 0;
 }
 
 int generate(const Registry& registry, const Invocation& call) {
-  const Settings& settings = call.settings;
+  Settings settings = call.settings;
   const Source source =
       source_of(registry, "generate", call.operands[0], text_or_empty(settings, "data"));
   const Corpus corpus = load_corpus(source.data);
@@ -71,7 +73,10 @@ int generate(const Registry& registry, const Invocation& call) {
   options.temperature = settings.real("temperature");
   options.prompt = text_or_empty(settings, "prompt");
   options.seed = static_cast<uint64_t>(settings.integer("seed"));
-  Console().result(generate_text(load_model(source.file, corpus), corpus.vocabulary, options));
+  Console notes({.output = 2});  // standard output is for the text alone
+  const Device device = choose_device(settings, "enas_ptb generate", notes);
+  Console().result(
+      generate_text(load_model(source.file, corpus, device), corpus.vocabulary, options));
   return 0;
 }
 
@@ -128,10 +133,9 @@ int enas_ptb(int argc, const char* const* argv) {
     Console().result(call.message);
     return call.exit_code;
   }
-  if (call.settings.known("device") && call.settings.text("device") == "cuda") {
-    fail(ErrorKind::device, "enas_ptb " + call.command,
-         "--device cuda: this build has no CUDA kernels; use --device cpu or auto");
-  }
+  const bool plan = call.settings.known("plan") && call.settings.flag("plan");  // needs no GPU
+  if (call.settings.known("device") && !(plan && kWithCuda))
+    check_device(call.settings.text("device"), "enas_ptb " + call.command);
   if (call.settings.known("threads") && call.settings.has("threads")) {
     set_thread_count(static_cast<int>(call.settings.integer("threads")));
   }

@@ -30,7 +30,8 @@ int correlate_in(const Registry& registry, const Settings& call, Session& sessio
                     options.seed(), 0});
   }
   {
-    RnnChild child(options.space(), options.shared_child(corpus.vocabulary.size()), options.seed());
+    RnnChild child(options.space(), options.shared_child(corpus.vocabulary.size()), options.seed(),
+                   DType::f32, nullptr, options.device());
     restore(child.parameters(), load_weights(session.directory().shared_weights()));
     RnnTask task(child, options.shared_task(), corpus.train, corpus.valid, corpus.vocabulary.eos);
     for (const Architecture& arch : sample) shared.push_back(task.score(arch).perplexity());
@@ -81,6 +82,7 @@ int correlate_run(const Registry& registry, const Invocation& call) {
   settings.set(command == "run" ? "train-epochs" : "epochs",
                std::to_string(call.settings.integer("epochs")), Origin::option, "correlate",
                "enas_ptb correlate: --epochs");
+  choose_device(settings, "enas_ptb correlate", console);
   Session session(settings, std::move(run), console);
   return correlate_in(registry, call.settings, session, command, corpus);
 }

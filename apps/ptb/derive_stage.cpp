@@ -18,7 +18,8 @@ DeriveStage::DeriveStage(Session& session, const PtbOptions& search, const Deriv
       search_(search),
       options_(options),
       corpus_(corpus),
-      child_(search.space(), search.shared_child(corpus.vocabulary.size()), search.seed()),
+      child_(search.space(), search.shared_child(corpus.vocabulary.size()), search.seed(),
+             DType::f32, nullptr, search.device()),
       task_(child_, search.shared_task(), corpus.train, corpus.valid, corpus.vocabulary.eos),
       controller_(child_.space().decisions(search.policy()), child_.space().operations(),
                   search.controller(), search.seed()) {

@@ -12,7 +12,7 @@
 
 namespace enas {
 
-Model load_model(const std::string& path, const Corpus& corpus) {
+Model load_model(const std::string& path, const Corpus& corpus, Device device) {
   const WeightFile file = load_weights(path);
   const RnnSpace space = space_of(file.metadata, path);
   const auto text = file.metadata.find("arch");
@@ -27,7 +27,7 @@ Model load_model(const std::string& path, const Corpus& corpus) {
     fail(ErrorKind::checkpoint, path, "metadata 'arch': ", error.what());
   }
   model.child = std::make_unique<RnnChild>(space, child_options(file.metadata, path), 0, DType::f32,
-                                           &model.arch);
+                                           &model.arch, device);
   restore(model.child->parameters(), file);
   return model;
 }
@@ -81,7 +81,7 @@ std::string generate_text(const Model& model, const Vocabulary& vocabulary,
     const Var output = model.child->encode(tape, cell, window, state, {});
     state = output.value();
     if (i >= given) {
-      Tensor logits = model.child->logits(tape, output, {}).value().to(DType::f64);
+      Tensor logits = model.child->logits(tape, output, {}).value().to(Device::cpu).to(DType::f64);
       for (int64_t v = 0; v < logits.numel(); ++v) logits.data<double>()[v] /= options.temperature;
       ids.push_back(sample_categorical(logits, random, i).actions.data<int32_t>()[0]);
     }

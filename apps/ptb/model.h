@@ -14,7 +14,7 @@ struct Model {
   std::unique_ptr<RnnChild> child;
 };
 // Refuses (kind checkpoint) shared weights, another vocabulary, and what load_weights refuses.
-Model load_model(const std::string& path, const Corpus& corpus);
+Model load_model(const std::string& path, const Corpus& corpus, Device device = Device::cpu);
 
 // Test or validation perplexity by the one-stream rule (RnnTask::evaluate).
 struct Evaluation {

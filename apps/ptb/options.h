@@ -4,6 +4,7 @@
 #pragma once
 #include <string>
 
+#include "apps/run/device.h"
 #include "apps/run/options.h"
 #include "nas/rnn/task.h"
 #include "nas/search.h"
@@ -56,6 +57,7 @@ class PtbOptions {
   WindowPlan::Kind train_windows() const { return windows(train("variable-bptt")); }
   AverageOptions train_average() const;
 
+  Device device() const { return device_of(settings_); }  // of the child; the policy is on the CPU
   uint64_t seed() const { return static_cast<uint64_t>(settings_.integer("seed")); }
   int64_t log_every() const { return settings_.integer("log-every"); }
   int64_t max_steps() const;  // 0: not capped

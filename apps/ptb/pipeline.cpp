@@ -191,7 +191,8 @@ class Pipeline {
 
   void evaluate() {
     session_.begin_stage("eval", 1);
-    const Model model = load_model(session_.directory().model_weights(), corpus_);
+    const Model model =
+        load_model(session_.directory().model_weights(), corpus_, options_.device());
     std::vector<double> perplexities;
     for (const char* split : {"valid", "test"}) {
       const Evaluation result = enas::evaluate(model, corpus_, split);

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "apps/ptb/architecture_file.h"
+#include "apps/ptb/device_plan.h"
 #include "apps/ptb/pipeline.h"
 #include "apps/ptb/plan.h"
 #include "tensor/blas.h"
@@ -42,13 +43,15 @@ int continue_in(const Registry& registry, const Invocation& call, const std::str
     console.line(path + " is finished; nothing to resume");
     return 0;
   }
-  const Settings settings = settings_of(registry, run, call.settings);
+  Settings settings = settings_of(registry, run, call.settings);
   const std::string data = call.settings.has("data") ? call.settings.text("data")  // it was moved
                                                      : settings.text("data");
   const Corpus corpus = load_corpus(data);
   check_same_data(run, corpus, data);
   console.line(corpus.description);
+  const Device device = choose_device(settings, "enas_ptb " + call.command, console);
   run.count_resume();
+  move_to_device(run, device, console);
   Session session(settings, std::move(run), console);
   return execute_run(registry, session, command, corpus, again);
 }
@@ -149,7 +152,13 @@ int start_run(const Registry& registry, const Invocation& call,
   const Settings settings = self_contained(call.command, call.settings);
   if (settings.flag("plan")) {
     const Corpus corpus = load_corpus(settings.text("data"));
-    Console().result(corpus.description + "\n" + plan_text(call.command, settings, corpus));
+    std::string text = corpus.description + "\n" + plan_text(call.command, settings, corpus);
+    if constexpr (kWithCuda) {
+      if (device_of(settings) == Device::cuda)
+        text += device_plan_text(call.command, settings, corpus);
+    }
+    text.pop_back();  // its last newline: the console writes one
+    Console().result(text);
     return 0;
   }
   check(settings.has("out"), ErrorKind::usage, where, "needs --out, e.g. --out runs/first");
@@ -170,7 +179,9 @@ int start_run(const Registry& registry, const Invocation& call,
   const Corpus corpus = load_corpus(settings.text("data"));
   console.line(corpus.description);
   rehearse(call.command, settings, corpus);
+  Settings own = settings;  // config.toml keeps `auto`
   RunRecord record;
+  record.gpu = gpu_record(choose_device(own, where, console));
   record.program = "enas_ptb";
   record.command = call.command;
   record.argv = argv;
@@ -179,8 +190,7 @@ int start_run(const Registry& registry, const Invocation& call,
   record.data = corpus.description;
   record.data_fingerprint = hex(corpus.fingerprint);
   Session session(
-      settings,
-      RunDirectory::create(out, record, resolved_toml(settings), settings.flag("overwrite")),
+      own, RunDirectory::create(out, record, resolved_toml(settings), settings.flag("overwrite")),
       console);
   return execute_run(registry, session, call.command, corpus);
 }
@@ -191,7 +201,10 @@ int run_in(const Registry& registry, const std::string& path, const Settings& se
   RunDirectory run =
       go_on ? RunDirectory::open(path)
             : RunDirectory::create(path, record, resolved_toml(settings), is_run_directory(path));
-  if (go_on) run.count_resume();
+  if (go_on) {
+    run.count_resume();
+    move_to_device(run, device_of(settings), console);
+  }
   const Settings own = go_on ? settings_of(registry, run, settings) : settings;
   Session session(own, std::move(run), console);
   return execute_run(registry, session, "train", corpus);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/ptb/run_commands.h"
+#include "apps/run/device.h"
 #include "apps/run/json_text.h"
 #include "data/file.h"
 
@@ -84,6 +85,7 @@ std::optional<SubResult> train_sub_run(const Registry& registry, Session& parent
     RunRecord record = parent.directory().record();
     record.command = "train";
     record.seed = sub.seed;
+    record.gpu = gpu_record(device_of(settings));
     record.timings.clear();
     if (run_in(registry, path, settings, record, corpus, same) != 0) return {};
   }

@@ -15,7 +15,7 @@ TrainStage::TrainStage(Session& session, const PtbOptions& options, const Corpus
       corpus_(corpus),
       arch_(arch),
       child_(space, options.final_child(corpus.vocabulary.size()), options.seed(), DType::f32,
-             &arch),
+             &arch, options.device()),
       task_(child_, options.final_task(), corpus.train, corpus.valid, corpus.vocabulary.eos),
       sgd_(options.final_sgd()),
       average_(options.train_average()),
@@ -128,7 +128,7 @@ void TrainStage::load(const Checkpoint& c) {
   for (Parameter& p : child_.parameters()) {
     c.restore("weights." + p.name, p.value);
     if (c.tensors.count("best." + p.name) != 0)
-      best_weights_[p.name] = c.tensor("best." + p.name).clone();
+      best_weights_[p.name] = c.tensor("best." + p.name).clone().to(p.value.device());
   }
   sgd_.load_state(c.tensors, "sgd.");
   average_.load_state(c.tensors, "mean.");

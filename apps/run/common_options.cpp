@@ -11,6 +11,8 @@ const Commands kStarting = {"run", "search", "train"};
 const Commands kStepping = {"run", "search", "train", "resume"};
 const Commands kRunning = {"run", "search", "train", "derive", "resume", "correlate"};
 const Commands kComputing = {"run", "search", "train", "derive", "eval", "resume", "correlate"};
+const Commands kOnDevice = {"run",  "search", "train",     "derive",
+                            "eval", "resume", "correlate", "generate"};
 const Commands kConfigured = {"run", "search", "train", "derive", "eval", "correlate", "arch"};
 constexpr const char* kInterface = "docs/interface.md";
 
@@ -67,7 +69,7 @@ void add_input_options(Registry& registry) {
 }
 
 void add_machine_options(Registry& registry) {
-  add(registry, kComputing,
+  add(registry, kOnDevice,
       {.name = "device",
        .kind = OptionKind::choice,
        .default_value = "cpu",

@@ -155,6 +155,11 @@ void RunDirectory::set_data(std::string data, std::string fingerprint) {
   save();
 }
 
+void RunDirectory::set_gpu(GpuRecord gpu) {
+  record_.gpu = std::move(gpu);
+  save();
+}
+
 void RunDirectory::add_timing(std::string_view stage, double seconds) {
   bool found = false;
   for (auto& [name, sum] : record_.timings) {

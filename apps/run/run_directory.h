@@ -15,6 +15,12 @@ namespace enas {
 
 enum class RunStatus { running, finished, stopped, failed };
 
+// The GPU of the process that wrote last; all empty where it computed on the CPU.
+struct GpuRecord {
+  std::string name = {}, blas = {}, math = {};
+  bool operator==(const GpuRecord&) const = default;
+};
+
 // The content of run.json. The caller fills the first part; create() the second.
 struct RunRecord {
   std::string program = {};
@@ -22,6 +28,7 @@ struct RunRecord {
   std::vector<std::string> argv = {};
   std::uint64_t seed = 0;
   std::string blas = {};
+  GpuRecord gpu = {};
   std::string data = {};              // as recognised
   std::string data_fingerprint = {};  // what resume compares
 
@@ -62,6 +69,7 @@ class RunDirectory {
   // Each of these writes run.json.
   void set_status(RunStatus status, std::string message = {});
   void set_data(std::string data, std::string fingerprint);
+  void set_gpu(GpuRecord gpu);
   void add_timing(std::string_view stage, double seconds);  // adds to the stage's sum
   void count_resume();                                      // and the status is `running` again
 

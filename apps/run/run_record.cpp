@@ -22,6 +22,16 @@ RunStatus status_from(const std::string& name, const std::string& path) {
        "\", expected running, finished, stopped or failed");
 }
 
+Json to_json(const GpuRecord& gpu) {
+  if (gpu.name.empty()) return nullptr;
+  return {{"name", gpu.name}, {"blas", gpu.blas}, {"math", gpu.math}};
+}
+
+GpuRecord gpu_from(const Json& json) {
+  if (json.is_null()) return {};
+  return {json.at("name"), json.at("blas"), json.at("math")};
+}
+
 constexpr const char* kSanitizers =
 #if defined(__SANITIZE_ADDRESS__)
     ", address sanitizer";
@@ -51,7 +61,7 @@ std::string to_json(const RunRecord& record) {
       {"cpu", record.cpu},
       {"isa", record.isa},
       {"blas", record.blas},
-      {"gpu", nullptr},
+      {"gpu", to_json(record.gpu)},
       {"data", {{"recognised", record.data}, {"fingerprint", record.data_fingerprint}}},
       {"timings", timings},
   };
@@ -76,6 +86,7 @@ RunRecord run_record_from_json(const std::string& text, const std::string& path)
     record.cpu = json.at("cpu");
     record.isa = json.value("isa", "");  // version 0.1 lacked it
     record.blas = json.at("blas");
+    record.gpu = gpu_from(json.at("gpu"));
     record.data = json.at("data").at("recognised");
     record.data_fingerprint = json.at("data").at("fingerprint");
     for (const auto& [stage, seconds] : json.at("timings").items()) {

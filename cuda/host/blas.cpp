@@ -21,6 +21,7 @@ void gemm(const char* op, bool transpose_a, bool transpose_b, int64_t m, int64_t
         lda, ", ", ldb, " and ", ldc, " elements are too short for ", m, " x ", n, " x ", k);
   ++counters().gemms;
   counters().flops += 2 * static_cast<uint64_t>(m * n * k);
+  counters().gemm_bytes += gemm_bytes<T>(m, n, k);
   if (!begin_launch(op)) return;
   a = host::on_host(a);
   b = host::on_host(b);

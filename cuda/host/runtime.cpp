@@ -101,7 +101,10 @@ void check_guards(const char* where) {
 
 void upload(void* to, const void* from, size_t bytes) {
   const Lock lock(host::runtime_mutex());
-  if (bytes > 0 && !counting()) std::memcpy(on_host(to), from, bytes);
+  if (bytes == 0) return;
+  ++counters().uploads;
+  counters().upload_bytes += bytes;
+  if (!counting()) std::memcpy(on_host(to), from, bytes);
 }
 
 void copy(void* to, const void* from, size_t bytes) {

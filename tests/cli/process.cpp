@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <thread>
 
 namespace enas {
@@ -28,9 +29,10 @@ void limit(int resource, unsigned long bytes) {
 
 }  // namespace
 
-Process::Process(const TemporaryFolder& folder, const Arguments& arguments, Limits limits)
+Process::Process(const TemporaryFolder& folder, const Arguments& arguments, Limits limits,
+                 const char* program)
     : out_(folder / "stdout"), err_(folder / "stderr") {
-  std::vector<std::string> texts = {ENAS_PTB};
+  std::vector<std::string> texts = {program};
   texts.insert(texts.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (std::string& text : texts) argv.push_back(text.data());
@@ -41,6 +43,7 @@ Process::Process(const TemporaryFolder& folder, const Arguments& arguments, Limi
   redirect(err_, 2);
   limit(RLIMIT_FSIZE, limits.file_bytes);
   limit(RLIMIT_AS, limits.memory_bytes);
+  setenv("CUDA_VISIBLE_DEVICES", "", 1);
   execv(argv[0], argv.data());
   _exit(127);
 }

@@ -28,8 +28,10 @@ struct Limits {
 
 class Process {
  public:
-  // `folder` is where standard output and error are kept; one process at a time uses it.
-  Process(const TemporaryFolder& folder, const Arguments& arguments, Limits limits = {});
+  // `folder` is where standard output and error are kept; one process at a time uses it. The
+  // program sees no GPU: what it would do with one is for tests/cuda.
+  Process(const TemporaryFolder& folder, const Arguments& arguments, Limits limits = {},
+          const char* program = ENAS_PTB);
   ~Process();  // kills it if it still runs
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
