@@ -105,7 +105,7 @@ expect race 1 'failed: sanitizer' 'racecheck 3'
 expect not_attached 0 'sanitizer: cannot run here' 'Device not supported'
 grep -q 'guard 1 poison 1' "$folder/not_attached/gpu.log" || { echo "not_attached: no guards"; failed=1; }
 expect bench_fails 0 'op_bench ended with 9' '| rnn | passed |'
-options=(--parts parity --seconds 6)
+options=(--parts parity --seconds 2)
 expect parity_hangs 1 'out of time' '1 tests, 0 failed'
 expect no_gpu 7 'no GPU: gpu_ceilings: no CUDA driver was found'
 options=(--parts "steps,nonsense")
