@@ -128,35 +128,38 @@ std::string describe(const Phase& phase, const Corpus& corpus) {
   return text;
 }
 
+std::string describe_train(const PtbOptions& options, const RnnSpace& space,
+                           const Architecture& arch, const Corpus& corpus) {
+  return describe({"train",
+                   space,
+                   options.final_child(corpus.vocabulary.size()),
+                   options.final_task(),
+                   options.final_sgd(),
+                   {arch},
+                   &arch},
+                  corpus);
+}
+
 }  // namespace
 
 std::string device_plan_text(const std::string& command, const Settings& settings,
                              const Corpus& corpus) {
   const PtbOptions options(settings, command);
   const int64_t vocabulary = corpus.vocabulary.size();
-  std::string text;
-  // An architecture of no special kind: the products of a step are the same for all.
-  const RnnSpace space = command == "train" ? rnn_space_of(settings.text("arch")) : options.space();
-  std::vector<Architecture> drawn =
+  if (command == "train") {
+    const std::string& arch_text = settings.text("arch");
+    const RnnSpace space = rnn_space_of(arch_text);
+    return describe_train(options, space, space.parse(arch_text), corpus);
+  }
+  // Architectures of no special kind: the products of a step are the same for all.
+  const RnnSpace space = options.space();
+  const std::vector<Architecture> drawn =
       uniform_architectures(space.decisions(options.policy()), options.shared_samples(),
                             Random{options.seed(), Stream::uniform_sample, 0});
-  if (command != "train") {
-    text += describe({"search", space, options.shared_child(vocabulary), options.shared_task(),
-                      options.shared_sgd(), drawn, nullptr},
-                     corpus);
-  }
-  if (command != "search") {
-    const Architecture arch =
-        command == "train" ? space.parse(settings.text("arch")) : drawn.front();
-    text += describe({"train",
-                      space,
-                      options.final_child(vocabulary),
-                      options.final_task(),
-                      options.final_sgd(),
-                      {arch},
-                      &arch},
-                     corpus);
-  }
+  std::string text = describe({"search", space, options.shared_child(vocabulary),
+                               options.shared_task(), options.shared_sgd(), drawn, nullptr},
+                              corpus);
+  if (command == "run") text += describe_train(options, space, drawn.front(), corpus);
   return text;
 }
 

@@ -28,6 +28,16 @@ std::string form_of(const std::string& run) {
   return std::regex_replace(text_of(run + "/metrics.jsonl"), number, ":#");
 }
 
+// The metrics lines of a phase.
+std::string lines_of(const std::string& run, const std::string& phase) {
+  std::istringstream lines(text_of(run + "/metrics.jsonl"));
+  std::string found;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find("\"phase\":\"" + phase + '"') != std::string::npos) found += line + "\n";
+  }
+  return found;
+}
+
 // The values of a key, in the order of the lines.
 std::vector<double> values_of(const std::string& text, const std::string& key) {
   std::vector<double> values;
@@ -43,6 +53,18 @@ void expect_close(const std::vector<double>& got, const std::vector<double>& wan
   EXPECT_FALSE(want.empty()) << what;
   for (size_t i = 0; i < got.size(); ++i)
     EXPECT_NEAR(got[i], want[i], relative * std::fabs(want[i])) << what << " number " << i;
+}
+
+// small(), with weights large enough for words to have different probabilities, and steps small
+// enough for the two devices to stay together.
+Arguments strong(const std::string& command, const std::string& data, const std::string& out) {
+  Arguments arguments = small(command, data, out);
+  if (command != "train")
+    arguments = arguments + Arguments{"--shared-init", "0.5", "--shared-lr", "1"};
+  const std::string prefix = command == "run" ? "--train-" : "--";
+  if (command != "search")
+    arguments = arguments + Arguments{prefix + "init", "0.5", prefix + "lr", "1"};
+  return arguments;
 }
 
 Arguments on(const char* device, const Arguments& arguments) {
@@ -61,6 +83,18 @@ class Devices : public testing::Test {
   Outcome done(const Arguments& arguments) {
     Outcome outcome = call(arguments);
     EXPECT_EQ(outcome.code, 0) << outcome.all();
+    return outcome;
+  }
+  // The same, and on that device alone.
+  Outcome on_cpu(const Arguments& arguments) {
+    Outcome outcome = done(arguments);
+    EXPECT_EQ(values_of(outcome.err, "launches"), std::vector<double>{0}) << outcome.err;
+    return outcome;
+  }
+  Outcome on_device(const Arguments& arguments) {
+    Outcome outcome = done(on("cuda", arguments));
+    const std::vector<double> launches = values_of(outcome.err, "launches");
+    EXPECT_TRUE(launches.size() == 1 && launches[0] > 0) << outcome.err;
     return outcome;
   }
   std::string metrics_of(const std::string& run) { return text_of(run + "/metrics.jsonl"); }
@@ -97,17 +131,20 @@ class Devices : public testing::Test {
 
 TEST_F(Devices, ARunFollowsTheCpu) {
   const auto small_run = [&](const std::string& out) {
-    return with(with(small("run", data_, out), "--controller-steps", "3"), "--epochs", "1");
+    return with(with(strong("run", data_, out), "--controller-steps", "3"), "--epochs", "1");
   };
-  done(small_run(here_));
-  const Outcome outcome = done(on("cuda", small_run(there_)));
+  on_cpu(small_run(here_));
+  const Outcome outcome = on_device(small_run(there_));
   EXPECT_NE(outcome.out.find("device: cuda, kernels on the CPU"), std::string::npos) << outcome.out;
   EXPECT_EQ(form_of(there_), form_of(here_));  // the same architectures in the same lines
   EXPECT_EQ(text_of(there_ + "/arch/best.txt"), text_of(here_ + "/arch/best.txt"));
-  expect_close(values_of(metrics_of(there_), "ppl"), values_of(metrics_of(here_), "ppl"), 1e-3,
-               "perplexities of all phases");
-  expect_close(values_of(text_of(there_ + "/eval.json"), "valid"),
-               values_of(text_of(here_ + "/eval.json"), "valid"), 1e-3, "validation perplexity");
+  for (const char* phase : {"shared", "derive", "train", "eval"}) {
+    expect_close(values_of(lines_of(there_, phase), "ppl"),
+                 values_of(lines_of(here_, phase), "ppl"), 1e-3,
+                 std::string("perplexities of ") + phase);
+  }
+  expect_close(values_of(lines_of(there_, "controller"), "reward"),
+               values_of(lines_of(here_, "controller"), "reward"), 1e-3, "rewards");
   EXPECT_NE(text_of(here_ + "/run.json").find("\"gpu\": null"), std::string::npos);
   const std::string record = text_of(there_ + "/run.json");
   for (const char* part : {"\"name\": \"kernels on the CPU\"", "\"math\": \"f32\"", "plain loops"})
@@ -115,13 +152,17 @@ TEST_F(Devices, ARunFollowsTheCpu) {
 }
 
 TEST_F(Devices, OtherCommandsFollowTheCpu) {
-  done(small("train", data_, here_) + Arguments{"--max-steps", "12"});
+  done(strong("train", data_, here_) + Arguments{"--max-steps", "12"});
   const auto of = [&](const Arguments& arguments) {
-    const std::string cpu = done(arguments).out;
-    const std::string cuda = done(on("cuda", arguments)).out;
-    return std::pair(cuda, cpu);
+    const std::string cpu = on_cpu(arguments).out;
+    return std::pair(on_device(arguments).out, cpu);
   };
-  const auto [cuda, cpu] = of({"eval", "--weights", here_, "--json"});
+  std::string cuda, cpu;
+  for (const char* split : {"valid", "test"}) {
+    const auto both = of({"eval", "--weights", here_, "--json", "--split", split});
+    cuda += both.first;
+    cpu += both.second;
+  }
   expect_close(values_of(cuda, "ppl"), values_of(cpu, "ppl"), 1e-5, "eval");
   const auto [there, here] = of({"generate", here_, "--tokens", "20", "--temperature", "0.7"});
   EXPECT_EQ(there, here);
@@ -131,13 +172,13 @@ TEST_F(Devices, OtherCommandsFollowTheCpu) {
 }
 
 TEST_F(Devices, DeriveAndCorrelateFollowTheCpu) {
-  done(with(small("search", data_, here_), "--epochs", "1") + Arguments{"--max-steps", "8"});
+  done(with(strong("search", data_, here_), "--epochs", "1") + Arguments{"--max-steps", "8"});
   fs::copy(here_, there_, fs::copy_options::recursive);
   const auto derive = [&](const std::string& run) {
     return Arguments{"derive", run, "--samples", "3", "--batches", "2"};
   };
-  done(derive(here_));
-  const Outcome outcome = done(on("cuda", derive(there_)));
+  on_cpu(derive(here_));
+  const Outcome outcome = on_device(derive(there_));
   EXPECT_NE(outcome.out.find("bits may differ"), std::string::npos) << outcome.out;
   expect_close(values_of(metrics_of(there_), "ppl"), values_of(metrics_of(here_), "ppl"), 1e-5,
                "scores");
@@ -145,8 +186,8 @@ TEST_F(Devices, DeriveAndCorrelateFollowTheCpu) {
   const auto correlate = [&](const std::string& run) {
     return Arguments{"correlate", run, "--samples", "2", "--epochs", "1", "--budget", "1h"};
   };
-  done(correlate(here_));
-  done(on("cuda", correlate(there_)));
+  on_cpu(correlate(here_));
+  on_device(correlate(there_));
   for (const char* key : {"shared_ppl", "stand_alone_ppl"}) {
     expect_close(values_of(text_of(there_ + "/correlate.json"), key),
                  values_of(text_of(here_ + "/correlate.json"), key), 1e-3, key);
@@ -157,32 +198,46 @@ TEST_F(Devices, DeriveAndCorrelateFollowTheCpu) {
 
 TEST_F(Devices, AHundredStepsOnTheSameArchitectures) {
   const auto steps = [&](const std::string& out) {  // without updates the policy stays as it began
-    return with(with(with(small("search", data_, out), "--controller-steps", "0"), "--log-every",
+    return with(with(with(strong("search", data_, out), "--controller-steps", "0"), "--log-every",
                      "1"),
                 "--epochs", "9") +
            Arguments{"--max-steps", "100"};
   };
-  done(steps(here_));
-  done(on("cuda", steps(there_)));
+  on_cpu(steps(here_));
+  on_device(steps(there_));
   const std::vector<double> losses = values_of(metrics_of(there_), "loss");
   EXPECT_GE(losses.size(), 100u);
   expect_close(losses, values_of(metrics_of(here_), "loss"), 1e-2, "loss");
 }
 
+// For the rewards: its architectures come from the CPU.
+TEST_F(Devices, AnUpdateOfThePolicyWaitsOnce) {
+  std::vector<double> waits;
+  for (const char* updates : {"2", "7"}) {
+    const Outcome outcome =
+        on_device(with(with(strong("search", data_, there_), "--controller-steps", updates),
+                       "--epochs", "1") +
+                  Arguments{"--overwrite"});
+    waits.push_back(values_of(outcome.err, "waits").at(0));
+  }
+  EXPECT_EQ(waits[1] - waits[0], 5);
+}
+
 TEST_F(Devices, ASearchMovesFromOneToTheOther) {
   expect_moves(
-      with(with(small("search", data_, ""), "--log-every", "2"), "--controller-steps", "2"));
+      with(with(strong("search", data_, ""), "--log-every", "2"), "--controller-steps", "2"));
 }
 
 TEST_F(Devices, ATrainingMovesFromOneToTheOther) {
-  expect_moves(with(with(small("train", data_, ""), "--log-every", "2"), "--epochs", "4") +
+  expect_moves(with(with(strong("train", data_, ""), "--log-every", "2"), "--epochs", "4") +
                Arguments{"--average-from", "20"});
 }
 
 TEST_F(Devices, DivergenceOnTheDeviceEndsTheRun) {
-  const Outcome outcome =
-      call(on("cuda", small("train", data_, there_) + Arguments{"--lr", "1e3", "--clip", "0"}));
+  const Outcome outcome = call(
+      on("cuda", with(strong("train", data_, there_), "--lr", "1e3") + Arguments{"--clip", "0"}));
   EXPECT_EQ(outcome.code, 6) << outcome.all();
+  EXPECT_TRUE(fs::exists(there_ + "/incidents/1.json"));
 }
 
 TEST_F(Devices, APlanCountsAStepThatIsNotRun) {
@@ -197,6 +252,9 @@ TEST_F(Devices, APlanCountsAStepThatIsNotRun) {
   EXPECT_NEAR(std::stod(found[3]), 1, 0.02);
   EXPECT_NE(outcome.out.find("the host waits 0 times"), std::string::npos) << outcome.out;
   EXPECT_NE(outcome.out.find("H200, TF32"), std::string::npos);
+  const Outcome train = done({"train", "--data", data_, "--arch", "published", "--hidden", "40",
+                              "--plan", "--device", "cuda"});
+  EXPECT_NE(train.out.find("train on the GPU"), std::string::npos);
   const Outcome both = done(small("run", data_, here_) + Arguments{"--plan", "--device", "cuda"});
   EXPECT_NE(both.out.find("search on the GPU"), std::string::npos);
   EXPECT_NE(both.out.find("train on the GPU"), std::string::npos);
