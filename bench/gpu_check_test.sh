@@ -6,9 +6,9 @@ command -v python3 >/dev/null || { echo "python3: not found"; exit 77; }
 source_tree=$(cd "$(dirname "$0")/.." && pwd)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-mkdir -p "$folder/bundle/bin" "$folder/bundle/peer" "$folder/tools"
+mkdir -p "$folder/bundle/peer" "$folder/bin" "$folder/tools"
 cp "$source_tree/script/gpu-check" "$folder/bundle/"
-bin=$folder/bundle/bin
+bin=$folder/bin
 
 program() { { echo '#!/usr/bin/env bash'; cat; } >"$1"; chmod +x "$1"; }
 
@@ -77,6 +77,8 @@ program "$folder/tools/compute-sanitizer" <<'TEXT'
   { echo "========= RACECHECK SUMMARY: 3 hazards displayed (3 errors, 0 warnings)"; exit 99; }
 echo "========= ERROR SUMMARY: 0 errors"
 TEXT
+
+tar -C "$folder" -czf "$folder/bundle/programs.tar.gz" bin
 
 failed=0
 # A case: name, expected exit status, expected texts in gpu.md or the output; FAKE is the name.
