@@ -210,6 +210,16 @@ TEST_F(Devices, AHundredStepsOnTheSameArchitectures) {
   expect_close(losses, values_of(metrics_of(here_), "loss"), 1e-2, "loss");
 }
 
+TEST_F(Devices, EachStepOfATrainingIsOnTheDevice) {
+  std::vector<double> launches;
+  for (const char* steps : {"4", "14"}) {
+    const Outcome outcome =
+        on_device(strong("train", data_, there_) + Arguments{"--max-steps", steps, "--overwrite"});
+    launches.push_back(values_of(outcome.err, "launches").at(0));
+  }
+  EXPECT_GT(launches[1] - launches[0], 10 * 60);  // ten positions, three nodes, there and back
+}
+
 // For the rewards: its architectures come from the CPU.
 TEST_F(Devices, AnUpdateOfThePolicyWaitsOnce) {
   std::vector<double> waits;
