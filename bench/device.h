@@ -2,9 +2,8 @@
 #pragma once
 #include <string>
 
-#include "cuda/runtime.h"
 #include "tensor/check.h"
-#include "tensor/device.h"
+#include "tensor/gpu.h"
 
 namespace enas::bench {
 
@@ -13,7 +12,8 @@ inline Device device_named(const std::string& name, const char* program) {
         "--device expects cpu or cuda, got ", name);
   if (name == "cpu") return Device::cpu;
   if constexpr (kWithCuda) {
-    const std::string why = cuda::unavailable();
+    std::string why = cuda::unavailable();
+    if (why.empty()) why = cuda::blas_unavailable();
     check(why.empty(), ErrorKind::device, program, "--device cuda: ", why);
   } else {
     fail(ErrorKind::device, program,

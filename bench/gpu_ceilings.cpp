@@ -60,9 +60,9 @@ void run(double seconds) {
   Tensor to({bytes}, DType::u8, Device::cuda);
   const double copy = median_time([&] { to.copy_from(from); }, 8, to, seconds);
   const double launch = median_time([&] { to.slice(0, 4).fill(1); }, 200, to, seconds);
-  std::printf("{\"gpu\":\"%s\",\"copy_tb_per_s\":%.4g,\"queued_fill_us\":%.4g",
-              cuda::device_name().c_str(), 2 * static_cast<double>(bytes) / copy * 1e-12,
-              launch * 1e6);
+  std::printf("{\"gpu\":\"%s\",\"cublas\":\"%s\",\"copy_tb_per_s\":%.4g,\"queued_fill_us\":%.4g",
+              cuda::device_name().c_str(), cuda::blas_name().c_str(),
+              2 * static_cast<double>(bytes) / copy * 1e-12, launch * 1e6);
   for (const bool tf32 : {false, true}) {
     cuda::set_math(tf32 ? cuda::Math::tf32 : cuda::Math::f32);
     const char* mode = tf32 ? "tf32" : "f32";

@@ -15,6 +15,7 @@ program() { { echo '#!/usr/bin/env bash'; cat; } >"$1"; chmod +x "$1"; }
 program "$bin/gpu_ceilings" <<'TEXT'
 [ "${FAKE-}" != no_gpu ] || { echo "gpu_ceilings: no CUDA driver was found" >&2; exit 7; }
 [ "$1" != --name ] || { echo "Fake GPU, sm_90"; exit; }
+[ "${FAKE-}" != no_ceilings ] || { echo "gpu_ceilings: out of memory" >&2; exit 5; }
 echo '{"gpu":"Fake GPU","copy_tb_per_s":2,"gemm_8192_f32_tflops":50,"gemm_8192_tf32_tflops":400}'
 TEXT
 program "$bin/gpu_test" <<'TEXT'
@@ -106,6 +107,7 @@ expect architectures_differ 1 'failed: steps' 'architectures DIFFER'
 expect race 1 'failed: sanitizer' 'racecheck 3'
 expect not_attached 0 'sanitizer: cannot run here' 'Device not supported'
 grep -q 'guard 1 poison 1' "$folder/not_attached/gpu.log" || { echo "not_attached: no guards"; failed=1; }
+expect no_ceilings 0 '| ceilings | failed | RuntimeError: gpu_ceilings ended with 5: gpu_ceilings: out of memory' '| ops | passed |'
 expect bench_fails 0 'op_bench ended with 9' '| rnn | passed |'
 options=(--parts parity --seconds 2)
 expect parity_hangs 1 'out of time' '1 tests, 0 failed'
