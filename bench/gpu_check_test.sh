@@ -110,7 +110,7 @@ grep -q 'guard 1 poison 1' "$folder/not_attached/gpu.log" || { echo "not_attache
 expect no_ceilings 0 '| ceilings | failed | RuntimeError: gpu_ceilings ended with 5: gpu_ceilings: out of memory' '| ops | passed |'
 expect bench_fails 0 'op_bench ended with 9' '| rnn | passed |'
 options=(--parts parity --seconds 2)
-expect parity_hangs 1 'out of time' '1 tests, 0 failed'
+expect parity_hangs 1 '4 tests, 0 failed; out of time'
 expect no_gpu 7 'no GPU: gpu_ceilings: no CUDA driver was found'
 options=(--parts "steps,nonsense")
 expect wrong_part 2 "'nonsense' is none of"
