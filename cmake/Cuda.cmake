@@ -2,7 +2,7 @@
 # the shim of cuda/host/, so that tests run every kernel on the CPU. Both are object libraries: each program links one,
 # ENAS_DEVICE_OBJECTS (the GPU's, or nothing) or enas_cuda_host.
 file(GLOB ENAS_KERNELS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cuda/ops/*.cu)
-set(ENAS_CUDA_ARCHITECTURES 90 CACHE STRING "compute capabilities of ENAS_CUDA: 90, or 80;90 with PTX for later ones")
+set(ENAS_CUDA_ARCHITECTURES 90 CACHE STRING "compute capabilities: 90, or 80-real;90 for both and PTX for later ones")
 
 set(ENAS_WITH_CUDA OFF)
 if(NOT ENAS_CUDA STREQUAL "OFF")
