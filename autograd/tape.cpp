@@ -53,6 +53,7 @@ void Tape::clear() {
   slots_.clear();
   leaves_.clear();
   parameters_.clear();
+  packed_weights_.clear();
   arena_.reset();
   recorded_ = 0;
   consumed_ = false;
@@ -85,7 +86,7 @@ Var Tape::variable(Tensor value) {
 
 Var Tape::use(Parameter& p) {
   check(p.value.defined(), "tape", "parameter ", p.name, " has no value");
-  if (!recording_) return Var(p.value);
+  if (!recording_) return Var(p.value, this, -1, generation_);
   if (p.tape_generation != generation_) {
     check(!consumed_, "tape", "use() after backward(); clear() the tape first");
     check(std::find(parameters_.begin(), parameters_.end(), &p) == parameters_.end(), "tape",
@@ -106,12 +107,14 @@ void Tape::backward(const Var& loss) {
         "the loss does not depend on a parameter or variable of this tape");
   check(!consumed_, "backward", "called twice; a recording gives its gradients once");
   consumed_ = true;
+  packed_weights_.drop(false);
   for (Parameter* p : parameters_) p->grad = Tensor();
   Slot& seed = slot(loss.slot());
   seed.grad = empty_like(seed.grad);
   seed.grad.fill(1);
   seed.written = true;
   for (size_t i = nodes_.size(); i-- > 0;) run_node(nodes_[i]);
+  packed_weights_.clear();
 }
 
 void Tape::run_node(Node& node) {
@@ -141,6 +144,7 @@ void Tape::flush_leaf(int32_t index) {
   const auto number = static_cast<size_t>(slot(index).leaf);
   Parameter& p = *parameters_[number];
   Leaf& leaf = leaves_[number];
+  packed_weights_.drop(p.value);
   check(!kCheckVersions || p.value.version() == leaf.version, "backward", "parameter ", p.name,
         " was changed in place between forward and backward");
   for (const FlushOrder order : {FlushOrder::dense, FlushOrder::sparse}) {

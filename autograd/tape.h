@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "autograd/packed_weights.h"
 #include "autograd/parameter.h"
 #include "autograd/var.h"
 
@@ -33,7 +34,8 @@ class Tape {
   // A Var with a gradient that is not a parameter: inputs of a gradient check, of an example. Read
   // by gradient().
   Var variable(Tensor value);
-  // The parameter's leaf: one a tape, however often it is used. In a no-grad scope a constant.
+  // The parameter's leaf: one a tape, however often it is used. In a no-grad scope a constant,
+  // which still knows the tape.
   Var use(Parameter& p);
 
   // d loss / d everything; loss is a scalar (or any tensor: then its gradient is all ones).
@@ -46,6 +48,9 @@ class Tape {
   size_t recorded_ops() const { return recorded_; }
   void clear();
   bool recording() const { return recording_; }
+  // Of forward until backward starts, transposed until backward has met the leaf; in a no-grad
+  // scope until its end.
+  PackedWeights& packed_weights() { return packed_weights_; }
 
   // While alive, record() stores nothing: evaluation.
   class NoGrad {
@@ -53,7 +58,10 @@ class Tape {
     explicit NoGrad(Tape& tape) : tape_(tape), before_(tape.recording_) { tape.recording_ = false; }
     NoGrad(const NoGrad&) = delete;
     NoGrad& operator=(const NoGrad&) = delete;
-    ~NoGrad() { tape_.recording_ = before_; }
+    ~NoGrad() {
+      tape_.recording_ = before_;
+      tape_.packed_weights_.clear();
+    }
 
    private:
     Tape& tape_;
@@ -121,6 +129,7 @@ class Tape {
   std::vector<Grad> grads_;  // scratch of run_node
   std::vector<Tensor> dy_;
   Arena arena_;
+  PackedWeights packed_weights_;
 };
 
 template <class Backward>

@@ -4,6 +4,7 @@
 
 #include "ops/matmul.h"
 #include "tensor/dispatch.h"
+#include "tensor/packed_gemm.h"
 #include "tensor/thread_pool.h"
 
 namespace enas {
@@ -34,16 +35,42 @@ Tensor cell_input(const Tensor& x, const Tensor& mask_x, const Tensor& s, const 
   return out;
 }
 
-Tensor cell_product(const Tensor& input, const Tensor& w) {
+namespace {
+
+// Whether the tape of w can keep a packed copy: f32 on the CPU, and no constant.
+bool packs(const Var& w) {
+  return w.tape() != nullptr && w.dtype() == DType::f32 && w.value().device() == Device::cpu;
+}
+
+void packed_product(const Tensor& a, const PackedMatrix& b, Tensor& c, Into into) {
+  packed_gemm(a.size(0), a.data<float>(), a.size(1), b, into == Into::add, c.data<float>(),
+              c.size(1));
+}
+
+}  // namespace
+
+Tensor cell_product(const Tensor& input, const Var& w) {
   Tensor z({input.size(0), w.size(1)}, input.dtype(), input.device());
-  dispatch<cpu::matmul, cuda::matmul>(input, w, z, Transpose::no, Transpose::no, Into::write);
+  if (packs(w)) {
+    packed_product(input, w.tape()->packed_weights().get(w.value(), false, 0, w.size(0)), z,
+                   Into::write);
+  } else {
+    dispatch<cpu::matmul, cuda::matmul>(input, w.value(), z, Transpose::no, Transpose::no,
+                                        Into::write);
+  }
   return z;
 }
 
-void cell_input_gradient(const Tensor& dz, const Tensor& w, const Tensor& mask, Tensor& dx,
-                         Into into) {
+void cell_input_gradient(const Tensor& dz, const Var& w, int64_t first, const Tensor& mask,
+                         Tensor& dx, Into into) {
+  const int64_t rows = dx.size(1);
   const auto product = [&](Tensor& out, Into how) {
-    dispatch<cpu::matmul, cuda::matmul>(dz, w, out, Transpose::no, Transpose::yes, how);
+    if (packs(w)) {
+      packed_product(dz, w.tape()->packed_weights().get(w.value(), true, first, rows), out, how);
+    } else {
+      dispatch<cpu::matmul, cuda::matmul>(dz, w.value().slice(first, first + rows), out,
+                                          Transpose::no, Transpose::yes, how);
+    }
   };
   if (!mask.defined()) return product(dx, into);
   Tensor unmasked = empty_like(dx);

@@ -16,11 +16,12 @@ Tensor cell_input(const Tensor& s, const Tensor& mask);
 // [x * mask_x, s * mask_s], masks may be undefined: [B, I + H].
 Tensor cell_input(const Tensor& x, const Tensor& mask_x, const Tensor& s, const Tensor& mask_s);
 
-// input [B, K] w [K, N] -> [B, N].
-Tensor cell_product(const Tensor& input, const Tensor& w);
-// dx (+)= (dz [B, N] w^T) * mask, for those rows w [K, N] of the weight that belong to dx [B, K].
-void cell_input_gradient(const Tensor& dz, const Tensor& w, const Tensor& mask, Tensor& dx,
-                         Into into);
+// input [B, K] w [K, N] -> [B, N]; with the tape's packed copy of w where there is one to be had.
+Tensor cell_product(const Tensor& input, const Var& w);
+// dx (+)= (dz [B, N] w^T) * mask, for the rows of the weight from `first` on that belong to
+// dx [B, K].
+void cell_input_gradient(const Tensor& dz, const Var& w, int64_t first, const Tensor& mask,
+                         Tensor& dx, Into into);
 
 // The same for both parts of an input [x, s] without masks, w [I + H, N].
 void joined_input_gradient(const Tensor& dz, const Tensor& w, Grad& dx, Grad& ds);

@@ -35,16 +35,15 @@ Var highway_cell(const Var& s, const Var& w, Activation f, const Tensor& mask) {
   check_operand(kOp, "w", w.value(), s.size(1), 2 * s.size(1), s.value());
   check_mask(kOp, "mask", mask, s.value());
   const Tensor input = cell_input(s.value(), mask);
-  Tensor z = cell_product(input, w.value());
+  Tensor z = cell_product(input, w);
   const Tensor y = gates_forward(s.value(), f, z);
-  return record(kOp, {s, w}, y,
-                [s = s.value(), w = w.value(), mask, input, z, f](const Tensor& dy, Grads& dx) {
-                  const Tensor dz = gates_backward(z, s, dy, f, dx[0]);
-                  if (dx[0].needed()) {
-                    cell_input_gradient(dz, w, mask, dx[0].tensor(), Into::add);
-                  }
-                  if (dx[1].needed()) contribute_rows(dx[1], input, dz);
-                });
+  return record(kOp, {s, w}, y, [s = s.value(), w, mask, input, z, f](const Tensor& dy, Grads& dx) {
+    const Tensor dz = gates_backward(z, s, dy, f, dx[0]);
+    if (dx[0].needed()) {
+      cell_input_gradient(dz, w, 0, mask, dx[0].tensor(), Into::add);
+    }
+    if (dx[1].needed()) contribute_rows(dx[1], input, dz);
+  });
 }
 
 Var highway_input(const Var& x, const Var& s, const Var& w, Activation f, const Tensor& mask_x,
@@ -57,21 +56,20 @@ Var highway_input(const Var& x, const Var& s, const Var& w, Activation f, const 
   check_mask(kOp, "mask_x", mask_x, s.value());
   check_mask(kOp, "mask_s", mask_s, s.value());
   const Tensor input = cell_input(x.value(), mask_x, s.value(), mask_s);
-  Tensor z = cell_product(input, w.value());
+  Tensor z = cell_product(input, w);
   const Tensor y = gates_forward(s.value(), f, z);
-  return record(
-      kOp, {x, s, w}, y,
-      [s = s.value(), w = w.value(), mask_x, mask_s, input, z, f](const Tensor& dy, Grads& dx) {
-        const int64_t n = s.size(1);
-        const Tensor dz = gates_backward(z, s, dy, f, dx[1]);
-        if (dx[0].needed()) {
-          cell_input_gradient(dz, w.slice(0, n), mask_x, dx[0].tensor(), dx[0].into());
-        }
-        if (dx[1].needed()) {
-          cell_input_gradient(dz, w.slice(n, 2 * n), mask_s, dx[1].tensor(), Into::add);
-        }
-        if (dx[2].needed()) contribute_rows(dx[2], input, dz);
-      });
+  return record(kOp, {x, s, w}, y,
+                [s = s.value(), w, mask_x, mask_s, input, z, f](const Tensor& dy, Grads& dx) {
+                  const int64_t n = s.size(1);
+                  const Tensor dz = gates_backward(z, s, dy, f, dx[1]);
+                  if (dx[0].needed()) {
+                    cell_input_gradient(dz, w, 0, mask_x, dx[0].tensor(), dx[0].into());
+                  }
+                  if (dx[1].needed()) {
+                    cell_input_gradient(dz, w, n, mask_s, dx[1].tensor(), Into::add);
+                  }
+                  if (dx[2].needed()) contribute_rows(dx[2], input, dz);
+                });
 }
 
 ISA_SELECT(highway_gates,

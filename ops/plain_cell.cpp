@@ -24,11 +24,11 @@ Var plain_cell(const Var& s, const Var& w, Activation f, const Tensor& mask) {
   check_operand(kOp, "w", w.value(), s.size(1), s.size(1), s.value());
   check_mask(kOp, "mask", mask, s.value());
   const Tensor input = cell_input(s.value(), mask);
-  Tensor y = cell_product(input, w.value());
+  Tensor y = cell_product(input, w);
   dispatch<cpu::activation_forward, cuda::activation_forward>(f, y);
-  return record(kOp, {s, w}, y, [w = w.value(), mask, input, y, f](const Tensor& dy, Grads& dx) {
+  return record(kOp, {s, w}, y, [w, mask, input, y, f](const Tensor& dy, Grads& dx) {
     const Tensor dz = through_activation(y, dy, f);
-    if (dx[0].needed()) cell_input_gradient(dz, w, mask, dx[0].tensor(), dx[0].into());
+    if (dx[0].needed()) cell_input_gradient(dz, w, 0, mask, dx[0].tensor(), dx[0].into());
     if (dx[1].needed()) contribute_rows(dx[1], input, dz);
   });
 }
@@ -43,17 +43,16 @@ Var plain_input(const Var& x, const Var& s, const Var& w, Activation f, const Te
   check_mask(kOp, "mask_x", mask_x, s.value());
   check_mask(kOp, "mask_s", mask_s, s.value());
   const Tensor input = cell_input(x.value(), mask_x, s.value(), mask_s);
-  Tensor y = cell_product(input, w.value());
+  Tensor y = cell_product(input, w);
   dispatch<cpu::activation_forward, cuda::activation_forward>(f, y);
   return record(kOp, {x, s, w}, y,
-                [w = w.value(), mask_x, mask_s, input, y, f, n](const Tensor& dy, Grads& dx) {
+                [w, mask_x, mask_s, input, y, f, n](const Tensor& dy, Grads& dx) {
                   const Tensor dz = through_activation(y, dy, f);
                   if (dx[0].needed()) {
-                    cell_input_gradient(dz, w.slice(0, n), mask_x, dx[0].tensor(), dx[0].into());
+                    cell_input_gradient(dz, w, 0, mask_x, dx[0].tensor(), dx[0].into());
                   }
                   if (dx[1].needed()) {
-                    cell_input_gradient(dz, w.slice(n, 2 * n), mask_s, dx[1].tensor(),
-                                        dx[1].into());
+                    cell_input_gradient(dz, w, n, mask_s, dx[1].tensor(), dx[1].into());
                   }
                   if (dx[2].needed()) contribute_rows(dx[2], input, dz);
                 });
