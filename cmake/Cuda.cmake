@@ -39,7 +39,7 @@ if(ENAS_WITH_CUDA)
   list(JOIN ENAS_NVCC_FLAGS " " flags)
   message(STATUS "enas: CUDA on, nvcc ${CMAKE_CUDA_COMPILER_VERSION} for sm_${listed}; a kernel file by itself: "
                  "nvcc -std=c++20 -I. -arch=sm_90 ${flags} -c FILE.cu")
-  set(ENAS_DEVICE_OBJECTS enas_cuda)
+  set(ENAS_DEVICE_OBJECTS enas_cuda enas_ops)  # and what the kernels need, where a program links no floor
 else()
   message(STATUS "enas: CUDA off (${ENAS_CUDA}, no nvcc or not wanted); tests run the kernels on the CPU")
 endif()
