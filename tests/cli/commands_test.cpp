@@ -2,6 +2,7 @@
 // of steps, architectures from files.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -165,24 +166,24 @@ TEST_F(Commands, BudgetIsSharedAndEndsWithAResult) {
   const Outcome outcome = done(call);
   EXPECT_EQ(count(outcome.out, "ended by --budget"), 2u);
   EXPECT_NE(outcome.out.find("eval: test perplexity"), std::string::npos);
+  // The shares, from below: a loaded machine stretches any step. Without a budget: some hours.
   EXPECT_GE(seconds_of(run_, "search"), 0.9);
-  EXPECT_LT(seconds_of(run_, "search"), 2.0);
   EXPECT_GE(seconds_of(run_, "train"), 0.8);
-  EXPECT_LT(seconds_of(run_, "train"), 2.0);
 }
 
 TEST_F(Commands, BudgetHoldsOverAResume) {
   const Arguments call =
-      with(small("search", data_, run_), "--epochs", "100000") + Arguments{"--budget", "2s"};
+      with(small("search", data_, run_), "--epochs", "100000") + Arguments{"--budget", "4s"};
   Process process(folder_, call);
-  std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+  wait_until(process, [&] { return fs::exists(run_ + "/metrics.jsonl"); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(2500));
   process.send(SIGTERM);
   ASSERT_EQ(process.wait().code, 143);
   const auto begin = std::chrono::steady_clock::now();
   done({"resume", run_});
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  EXPECT_LT(took.count(), 1.8);  // not another 2 s
-  EXPECT_GE(seconds_of(run_, "search"), 2.0);
+  EXPECT_LT(took.count(), 3.5);  // some 1.5 s were left; another 4 s would be too many
+  EXPECT_GE(seconds_of(run_, "search"), 4.0);
 }
 
 TEST_F(Commands, JsonLogIsOneObjectALine) {
