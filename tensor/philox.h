@@ -29,6 +29,10 @@ enum class Stream : uint32_t {
   bootstrap = 15,
   correlate_sample = 16,
   generate = 17,
+  image_order = 18,     // of training images
+  held_out_order = 19,  // of those that score
+  image_hold_out = 20,  // which images of a folder are held out
+  shapes = 21,          // builtin:shapes10
 };
 
 struct PhiloxBlock {
