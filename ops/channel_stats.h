@@ -1,6 +1,9 @@
-// Batch statistics of an activation's channels.
-//   mean_c = sum y_c / count      variance_c = sum (y_c - mean_c)^2 / count
-// Source: docs/method.md (batch normalisation).
+// Statistics of each channel over a batch, and what stands between a convolution and whoever reads
+// it normalised. Channels are the last axis.
+//   mean = sum x / M        variance = sum (x - mean)^2 / M        M = elements of one channel
+// A reader of `raw` with a normalisation that was left to it (Deferred) applies
+//   z = (raw - mean) / sqrt(variance + epsilon) * scale + offset, then relu if wanted
+// on load. docs/architecture.md, fusion.
 #pragma once
 #include <cstdint>
 
@@ -8,16 +11,33 @@
 
 namespace enas {
 
+// [C] each, variance biased, dtype of x; undefined where nobody asked for them.
 struct ChannelStats {
-  Tensor mean, variance;  // [C], the activation's dtype; undefined where not wanted
-  int64_t count = 0;
+  Tensor mean, variance;
+  int64_t count = 0;  // M
 };
 
-// What a convolution leaves: its output and, where asked for, the statistics of its channels. They
-// carry no gradient of their own: the normalisation's backward accounts for them.
+// An output before its normalisation, with the statistics that its epilogue left.
 struct RawConv {
   Var y;
   ChannelStats stats;
+};
+
+struct Normalization {
+  Var scale, offset;  // [C]
+  double epsilon = 1e-5;
+  bool relu = false;
+};
+
+// batch: the statistics are x's own, the gradient flows through them. running: they are constants.
+enum class StatsUse : uint8_t { batch, running };
+
+// A value whose normalisation is left to its next reader, over one edge only.
+struct Deferred {
+  Var raw;
+  ChannelStats stats;
+  Normalization n;
+  StatsUse use = StatsUse::batch;
 };
 
 }  // namespace enas
