@@ -160,9 +160,10 @@ TEST_F(Commands, MaxStepsEndsWithAResultAndALastLine) {
 }
 
 TEST_F(Commands, BudgetIsSharedAndEndsWithAResult) {
+  // Low rates: at the defaults thousands of steps on so small a text may diverge, exit code 6.
   const Arguments call =
       with(with(small("run", data_, run_), "--epochs", "100000"), "--train-epochs", "100000") +
-      Arguments{"--budget", "2s"};
+      Arguments{"--budget", "2s", "--shared-lr", "0.5", "--train-lr", "0.5"};
   const Outcome outcome = done(call);
   EXPECT_EQ(count(outcome.out, "ended by --budget"), 2u);
   EXPECT_NE(outcome.out.find("eval: test perplexity"), std::string::npos);
@@ -172,8 +173,8 @@ TEST_F(Commands, BudgetIsSharedAndEndsWithAResult) {
 }
 
 TEST_F(Commands, BudgetHoldsOverAResume) {
-  const Arguments call =
-      with(small("search", data_, run_), "--epochs", "100000") + Arguments{"--budget", "4s"};
+  const Arguments call = with(small("search", data_, run_), "--epochs", "100000") +
+                         Arguments{"--budget", "4s", "--shared-lr", "0.5"};
   Process process(folder_, call);
   wait_until(process, [&] { return fs::exists(run_ + "/metrics.jsonl"); });
   std::this_thread::sleep_for(std::chrono::milliseconds(2500));
