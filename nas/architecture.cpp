@@ -4,10 +4,7 @@ namespace enas {
 
 std::vector<Architecture> uniform_architectures(const DecisionList& list, int64_t samples,
                                                 const Random& random, int64_t first_sample) {
-  std::vector<int32_t> counts;
-  for (const Decision& decision : list.steps) {
-    if (decision.kind != Decision::Kind::advance) counts.push_back(decision.count);
-  }
+  const std::vector<int32_t> counts = choice_counts(list);
   std::vector<Architecture> architectures(static_cast<size_t>(samples));
   for (size_t s = 0; s < architectures.size(); ++s) {
     for (size_t d = 0; d < counts.size(); ++d) {

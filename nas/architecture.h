@@ -17,11 +17,15 @@ struct Architecture {
   auto operator<=>(const Architecture&) const = default;
 };
 
-// How the policy bounds and biases its logits (docs/method.md section 1.3, column [L]).
+// How the policy bounds and biases its logits. The defaults are the recurrent space's
+// (docs/method.md section 1.3, column [L]); the others say theirs (policy_shape()).
 struct PolicyShape {
   double temperature = 5;
-  double tanh_constant = 2.25;     // 0: not bounded
+  double tanh_constant = 2.25;     // C; 0: not bounded
   double distance_bias = 1.0 / 6;  // of index decisions, times the squared distance
+  // Micro space alone (docs/method.md section 3.3): C of operations is divided by op_reduce; in the
+  // normal cell op_bias favours the separable ones; the learned bias of these starts at start_bias.
+  double op_reduce = 1, op_bias = 0, start_bias = 0;
 };
 
 // What controller, search and derive ask of a space. parse() refuses text (kind usage) naming the

@@ -138,6 +138,19 @@ void check_weights(const ControllerWeights& w) {
   expect(w.score, "score", {h, 1});
 }
 
+}  // namespace
+
+std::vector<int32_t> choice_counts(const DecisionList& list) {
+  std::vector<int32_t> counts;
+  for (const Decision& d : list.steps) {
+    const bool bits = d.kind == Decision::Kind::skips;
+    counts.insert(counts.end(), static_cast<size_t>(choices_of(d)), bits ? 2 : d.count);
+  }
+  return counts;
+}
+
+namespace {
+
 // Returns the number of decisions. Refuses a list that reads what no earlier step made.
 int64_t check_list(const DecisionList& list, int64_t ops) {
   int64_t decisions = 0, anchors = list.zero_anchors;

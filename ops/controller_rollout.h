@@ -14,14 +14,17 @@ namespace enas {
 // One step of the controller: form the LSTM's input, run the LSTM, and (unless `advance`) decide.
 struct Decision {
   enum class Kind : uint8_t {
-    index,    // one of the first `count` anchors, by attention: v . tanh(key_j + h W2)
-    op,       // one of `count` operations: h . embedding_j
+    index,    // one of `count` anchors, by attention: v . tanh(key_j + h W2)
+    op,       // one of `count` operations: h . embedding_j, or (h W + b)_j
     advance,  // no decision: the step only moves the state (and may leave an anchor)
+    skips,    // a bit for each of `count` anchors, by softmax of (-q_j, q_j), q_j as of `index`
   };
   enum class From : uint8_t {
-    start,      // the learned start vector
-    embedding,  // the embedding of the op decided last
-    anchor,     // the anchor chosen last, divided by (0.1 + its distance)
+    start,        // the learned start vector
+    embedding,    // the embedding of the op decided last
+    anchor,       // the anchor chosen last, divided by (0.1 + its distance)
+    bare_anchor,  // the anchor chosen last
+    skips,        // the sum of the anchors that the last `skips` chose, divided by (1 + how many)
   };
   Kind kind = Kind::op;
   int32_t count = 0;
@@ -31,26 +34,41 @@ struct Decision {
   double distance_bias =
       0;  // index: (position - j)^2 times this is subtracted after the bound, position = count
   bool leaves_anchor =
-      false;  // after deciding, this step's h becomes the next anchor, with key h W1
+      false;                 // after deciding, this step's h becomes the next anchor, with key h W1
+  bool zero_anchor = false;  // the vector of that anchor is zero; its key is h W1 all the same
+  int32_t first_anchor = 0;  // index, skips: candidate j is anchor first_anchor + j
+  int32_t favoured = 0;      // op: after the bound, op_bias is added to the logits of the first
+  double op_bias = 0;        // `favoured` candidates and subtracted from those of the others
 };
 // A list of decisions starts with `zero_anchors` anchors whose vector and key are zero.
 struct DecisionList {
   std::vector<Decision> steps;
   int32_t zero_anchors = 0;
+  bool op_matrix = false;          // op decisions have an output matrix W of their own ...
+  std::vector<double> start_bias;  // ... and a learned bias b, which starts here; empty: none
 };
+
+// How many integers of an architecture a step decides.
+inline int64_t choices_of(const Decision& d) {
+  return d.kind == Decision::Kind::advance ? 0 : d.kind == Decision::Kind::skips ? d.count : 1;
+}
+// Candidates of every choice, in order.
+std::vector<int32_t> choice_counts(const DecisionList& list);
 
 // Weights of one dtype (f32 or f64). h: the LSTM's size. Gates i f o g; no biases.
 struct ControllerWeights {
   Tensor start;      // [1, h]
-  Tensor embedding;  // [ops, h], also the output matrix of `op` decisions
+  Tensor embedding;  // [ops, h], also the output matrix of `op` decisions without one of their own
   Tensor lstm;       // [2h, 4h] on [x, h]
   Tensor key;        // [h, h]  W1
   Tensor query;      // [h, h]  W2
   Tensor score;      // [h, 1]  v
+  Tensor output = {};  // [h, ops] W, where the list says so
+  Tensor bias = {};    // [1, ops] b, where the list says so
 };
 
 struct Rollout {
-  int64_t samples = 0, decisions = 0;   // decisions: steps that are not `advance`
+  int64_t samples = 0, decisions = 0;   // decisions: choices of an architecture
   std::vector<int32_t> actions;         // [samples, decisions]
   std::vector<double> log_prob;         // [samples]
   std::vector<double> entropy;          // [samples], summed along the sampled path

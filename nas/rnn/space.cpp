@@ -1,8 +1,6 @@
 #include "nas/rnn/space.h"
 
-#include <algorithm>
-#include <charconv>
-#include <sstream>
+#include "nas/architecture_text.h"
 
 namespace enas {
 namespace {
@@ -10,54 +8,6 @@ namespace {
 constexpr const char* kOfficialPrefix = "enas1:";
 // The official program swaps 2 and 3 (docs/method.md 1.2); its own inverse.
 int32_t swap_ids(int32_t id) { return id == 2 ? 3 : id == 3 ? 2 : id; }
-
-struct Tokens {
-  bool official = false;  // the prefix was there
-  std::vector<std::string> words;
-};
-
-Tokens tokens_of(const std::string& text) {
-  std::istringstream in(text);
-  Tokens tokens;
-  for (std::string word; in >> word;) {
-    if (tokens.words.empty() && !tokens.official && word.rfind(kOfficialPrefix, 0) == 0) {
-      tokens.official = true;
-      word.erase(0, std::string(kOfficialPrefix).size());
-      if (word.empty()) continue;
-    }
-    tokens.words.push_back(word);
-  }
-  return tokens;
-}
-
-// An integer 0 to most; `number` counts from 1.
-int32_t parse_token(const std::string& word, size_t number, const std::string& what, int most) {
-  int32_t value = -1;
-  const char *begin = word.data(), *end = begin + word.size();
-  const auto [stop, error] = std::from_chars(begin, end, value);
-  check(error == std::errc{} && stop == end && value >= 0 && value <= most, ErrorKind::usage,
-        "architecture", "token ", number, " '", word, "' (", what, ") must be an integer 0 to ",
-        most);
-  return value;
-}
-
-// A decimal number, least significant digit first.
-class Decimal {
- public:
-  void multiply(int factor) {
-    int carry = 0;
-    for (char& digit : digits_) {
-      carry += (digit - '0') * factor;
-      digit = static_cast<char>('0' + carry % 10);
-      carry /= 10;
-    }
-    for (; carry > 0; carry /= 10) digits_.push_back(static_cast<char>('0' + carry % 10));
-  }
-  std::string text() const { return {digits_.rbegin(), digits_.rend()}; }
-
- private:
-  std::string digits_ = "1";
-};
 
 }  // namespace
 
@@ -91,11 +41,11 @@ DecisionList RnnSpace::decisions(const PolicyShape& shape) const {
 }
 
 Architecture RnnSpace::parse(const std::string& text) const {
-  const Tokens tokens = tokens_of(text);
-  check(tokens.official || !searched_first_, ErrorKind::usage, "architecture",
+  const ArchitectureTokens tokens = tokens_of(text, kOfficialPrefix);
+  check(tokens.prefixed || !searched_first_, ErrorKind::usage, "architecture",
         "this space searches node 0's activation: expected the form '", kOfficialPrefix,
         " f0 (previous activation)*'");
-  const size_t lead = tokens.official ? 1 : 0, want = lead + 2 * static_cast<size_t>(nodes_);
+  const size_t lead = tokens.prefixed ? 1 : 0, want = lead + 2 * static_cast<size_t>(nodes_);
   Architecture arch;
   for (size_t i = 0; i < tokens.words.size(); ++i) {
     const std::string& word = tokens.words[i];
@@ -107,7 +57,7 @@ Architecture RnnSpace::parse(const std::string& text) const {
     const std::string what =
         (previous ? "previous node" : "activation") + (" of node " + std::to_string(node));
     const int32_t value = parse_token(word, i + 1, what, previous ? node - 1 : kActivations - 1);
-    const int32_t own = previous || !tokens.official ? value : swap_ids(value);
+    const int32_t own = previous || !tokens.prefixed ? value : swap_ids(value);
     check(i >= lead || searched_first_ || own == 0, ErrorKind::usage, "architecture", "token 1 '",
           word, "': a first activation other than tanh needs --parity node0-searched");
     if (i >= lead || searched_first_) arch.choices.push_back(own);
@@ -186,12 +136,12 @@ std::string RnnSpace::paper_count() const {
 }
 
 RnnSpace rnn_space_of(const std::string& text) {
-  const Tokens tokens = tokens_of(text);
-  const size_t count = tokens.words.size(), lead = tokens.official ? 1 : 0;
+  const ArchitectureTokens tokens = tokens_of(text, kOfficialPrefix);
+  const size_t count = tokens.words.size(), lead = tokens.prefixed ? 1 : 0;
   check(count > lead && (count - lead) % 2 == 0, ErrorKind::usage, "architecture", "found ", count,
         " integers, expected previous node and activation of each node",
         lead ? " after the first activation" : "");
-  const bool searched = tokens.official && tokens.words[0] != "0";
+  const bool searched = tokens.prefixed && tokens.words[0] != "0";
   return RnnSpace(static_cast<int>((count - lead) / 2), searched);
 }
 
