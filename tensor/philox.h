@@ -33,6 +33,9 @@ enum class Stream : uint32_t {
   held_out_order = 19,  // of those that score
   image_hold_out = 20,  // which images of a folder are held out
   shapes = 21,          // builtin:shapes10
+  augmentation = 22,    // crop, flip, cutout of an image
+  drop_path = 23,
+  head_dropout = 24,  // before a classifier
 };
 
 struct PhiloxBlock {
