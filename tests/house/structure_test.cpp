@@ -94,6 +94,8 @@ std::string space_rule(const std::string& path, const Include& include) {
 std::string foreign_rule(const std::string& path, const Include& include) {
   const std::string& name = include.path;
   const bool source_file = ends_with(path, ".cpp");
+  if (starts_with(name, "stb"))
+    return path == "data/stb_image.cpp" ? "" : name + " is for data/stb_image.cpp";
   if (name == "cblas.h") return path == "tensor/blas.cpp" ? "" : "cblas.h is for tensor/blas.cpp";
   const bool parser = starts_with(name, "nlohmann/") || starts_with(name, "CLI/") ||
                       starts_with(name, "toml++/") || name == "toml.hpp";
@@ -139,6 +141,7 @@ TEST(House, RulesFindPlantedBreaches) {
   EXPECT_TRUE(broken("nas/rnn/x.h", "#include \"nas/micro/space.h\"", space_rule));
   EXPECT_TRUE(broken("nas/controller.cpp", "#include \"nas/rnn/space.h\"", space_rule));
   EXPECT_TRUE(broken("ops/matmul.cpp", "#include <cblas.h>", foreign_rule));
+  EXPECT_TRUE(broken("data/image_folder.cpp", "#include <stb/stb_image.h>", foreign_rule));
   EXPECT_TRUE(broken("apps/run/x.h", "  #  include <nlohmann/json.hpp>", foreign_rule));
   EXPECT_TRUE(broken("ops/x.cpp", "#include <CLI/CLI.hpp>", foreign_rule));
   EXPECT_TRUE(broken("ops/x.cpp", "#include <immintrin.h>", foreign_rule));
