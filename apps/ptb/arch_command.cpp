@@ -66,18 +66,18 @@ void count(const RnnSpace& space, const Settings& settings, Console& console) {
 
 }  // namespace
 
-int arch_command(const Invocation& call) {
+int arch_command(const App& app, const Invocation& call) {
   const Settings& settings = call.settings;
   const std::string& what = call.operands[0];
   Console console;
   const bool given = settings.has("arch");
-  const std::string text = given ? architecture_text(settings.text("arch")) : "";
+  const std::string text = given ? cell_text(settings.text("arch")) : "";
   const RnnSpace space = given ? rnn_space_of(text)
                                : RnnSpace(static_cast<int>(settings.integer("nodes")),
                                           !settings.list("parity").empty());
   const Architecture architecture = given ? space.parse(text) : Architecture{};
   if (what == "show") {
-    check(given, ErrorKind::usage, "enas_ptb arch show", "needs --arch, e.g. --arch published");
+    check(given, ErrorKind::usage, app.name("arch show"), "needs --arch, e.g. --arch published");
     show(space, architecture, settings, console);
   } else if (what == "random") {
     const Random random{static_cast<uint64_t>(settings.integer("seed")), Stream::uniform_sample, 1};
@@ -87,7 +87,7 @@ int arch_command(const Invocation& call) {
   } else if (what == "cost") {
     cost(space, settings, console);
   } else {
-    fail(ErrorKind::usage, "enas_ptb arch", "'", what,
+    fail(ErrorKind::usage, app.name("arch"), "'", what,
          "' is unknown; expected show, random, count or cost");
   }
   return 0;

@@ -1,10 +1,10 @@
 // arch show|random|count|cost: describes architectures without running anything.
 #pragma once
+#include "apps/run/app.h"
 #include "apps/run/console.h"
-#include "apps/run/options.h"
 
 namespace enas {
 
-int arch_command(const Invocation& call);
+int arch_command(const App& app, const Invocation& call);
 
 }  // namespace enas

@@ -1,11 +1,8 @@
-// The files of RUN/arch/ and what --arch accepts: a file (best.json, best.txt), the text itself, or
-// `published`.
+// A cell in texts, numbers and drawings.
 #pragma once
 #include <string>
-#include <vector>
 
 #include "apps/run/draw.h"
-#include "nas/derive.h"
 #include "nas/rnn/child.h"
 
 namespace enas {
@@ -21,16 +18,8 @@ int64_t shared_parameters(const RnnSpace& space, const RnnChildOptions& options)
 
 // {"arch", "space", "nodes", "node0", "edges": [[from, to, activation]...], "loose_ends", "words"}.
 std::string cell_json(const RnnSpace& space, const Architecture& arch);
-// One architecture with its score, as best.json holds it.
-std::string architecture_json(const RnnSpace& space, const Candidate& candidate, int64_t rank,
-                              const CellCost& cost);
-// best.json, best.txt, best.svg, best.dot, top.json (the first `top` of each group) and
-// best-random.json of ranked candidates.
-void write_architectures(const std::string& folder, const RnnSpace& space,
-                         std::span<const Candidate> ranked, int64_t top, const CellCost& cost);
-// The architecture's text. Refuses (kind usage) what is neither; the text itself is checked by
-// RnnSpace::parse.
-std::string architecture_text(const std::string& argument);
+// The text that --arch names: a file, the text itself, or `published`; RnnSpace::parse checks it.
+std::string cell_text(const std::string& argument);
 
 // The cell as a drawing: the chosen edges in colour over all edges of the space where `with_space`.
 Drawing draw_cell(const RnnSpace& space, const Architecture& arch, bool with_space = false);

@@ -6,7 +6,6 @@
 
 #include "apps/ptb/weights.h"
 #include "apps/run/console.h"
-#include "apps/run/json_text.h"
 #include "nn/safetensors.h"
 #include "ops/sample.h"
 
@@ -36,27 +35,15 @@ Evaluation evaluate(const Model& model, const Corpus& corpus, const std::string&
   RnnTaskOptions options;
   options.batch = options.reward_batch = 1;
   RnnTask task(*model.child, options, corpus.train, corpus.valid, corpus.vocabulary.eos);
-  return {split, model.arch_text,
-          task.evaluate(model.arch, split == "test" ? corpus.test : corpus.valid)};
-}
-
-std::string evaluation_json(const Evaluation& evaluation) {
-  JsonLine line;
-  line.add("split", evaluation.split).add("loss", evaluation.score.loss());
-  line.add("ppl", evaluation.score.perplexity()).add("tokens", evaluation.score.tokens);
-  line.add("arch", evaluation.arch);
-  return line.text();
-}
-
-std::string evaluation_text(const Evaluation& evaluation, const Corpus& corpus) {
-  const double ppl = evaluation.score.perplexity();
-  std::string text = fmt::format("eval: {} perplexity {:.3f} over {} tokens", evaluation.split, ppl,
-                                 format_count(static_cast<double>(evaluation.score.tokens)));
-  if (evaluation.split == "test" && corpus.source_perplexity) {
+  const TextScore score = task.evaluate(model.arch, split == "test" ? corpus.test : corpus.valid);
+  const double ppl = score.perplexity();
+  std::string text = fmt::format("eval: {} perplexity {:.3f} over {} tokens", split, ppl,
+                                 format_count(static_cast<double>(score.tokens)));
+  if (split == "test" && corpus.source_perplexity) {
     text += fmt::format(", {:.3f} times the {:.3f} that the source itself gives them",
                         ppl / *corpus.source_perplexity, *corpus.source_perplexity);
   }
-  return text;
+  return {split, model.arch_text, score.loss(), ppl, score.tokens, text};
 }
 
 std::string generate_text(const Model& model, const Vocabulary& vocabulary,

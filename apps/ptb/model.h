@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "apps/run/app.h"
 #include "data/text.h"
 #include "nas/rnn/task.h"
 
@@ -16,16 +17,9 @@ struct Model {
 // Refuses (kind checkpoint) shared weights, another vocabulary, and what load_weights refuses.
 Model load_model(const std::string& path, const Corpus& corpus, Device device = Device::cpu);
 
-// Test or validation perplexity by the one-stream rule (RnnTask::evaluate).
-struct Evaluation {
-  std::string split, arch;
-  TextScore score;
-};
+// Test or validation perplexity by the one-stream rule (RnnTask::evaluate); the line for people has
+// the source's own perplexity where it is known.
 Evaluation evaluate(const Model& model, const Corpus& corpus, const std::string& split);
-// {"split","loss","ppl","tokens","arch"}
-std::string evaluation_json(const Evaluation& evaluation);
-// One line for people, with the source's own perplexity where it is known.
-std::string evaluation_text(const Evaluation& evaluation, const Corpus& corpus);
 
 struct GenerateOptions {
   int64_t tokens = 50;

@@ -59,8 +59,6 @@ class PtbOptions {
 
   Device device() const { return device_of(settings_); }  // of the child; the policy is on the CPU
   uint64_t seed() const { return static_cast<uint64_t>(settings_.integer("seed")); }
-  int64_t log_every() const { return settings_.integer("log-every"); }
-  int64_t max_steps() const;  // 0: not capped
 
  private:
   bool parity(const std::string& name) const;

@@ -98,8 +98,4 @@ AverageOptions PtbOptions::train_average() const {
   return options;
 }
 
-int64_t PtbOptions::max_steps() const {
-  return settings_.has("max-steps") ? settings_.integer("max-steps") : 0;
-}
-
 }  // namespace enas

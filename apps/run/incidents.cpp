@@ -1,4 +1,4 @@
-#include "apps/ptb/incidents.h"
+#include "apps/run/incidents.h"
 
 #include <algorithm>
 
@@ -34,11 +34,11 @@ void IncidentLog::report(const Incident& incident, const std::function<void()>& 
     return;
   }
   save();
-  fail(
-      ErrorKind::diverged, incident.phase, "step ", incident.step, ": ", incident.what,
-      count_ > most_skipped(incident.step) ? "; too many skipped steps" : "",
-      "; weights and optimizer are in the checkpoint as before it, the step in ", folder,
-      "; try enas_ptb resume RUN --on-nan skip, or a new run with a smaller learning rate or clip");
+  fail(ErrorKind::diverged, incident.phase, "step ", incident.step, ": ", incident.what,
+       count_ > most_skipped(incident.step) ? "; too many skipped steps" : "",
+       "; weights and optimizer are in the checkpoint as before it, the step in ", folder, "; try ",
+       session_.directory().record().program,
+       " resume RUN --on-nan skip, or a new run with a smaller learning rate or clip");
 }
 
 }  // namespace enas

@@ -1,23 +1,25 @@
-// Trains one architecture from scratch (docs/method.md 1.4), resumable between any two steps, and
-// evaluates weight files.
+// Trains one architecture from scratch, resumable between any two steps.
 #pragma once
 #include <map>
+#include <string>
+#include <utility>
+#include <vector>
 
-#include "apps/ptb/text_steps.h"
-#include "data/text.h"
+#include "apps/run/epoch_steps.h"
+#include "apps/run/stages.h"
 
 namespace enas {
 
 class TrainStage {
  public:
-  TrainStage(Session& session, const PtbOptions& options, const Corpus& corpus,
-             const Architecture& arch, const RnnSpace& space);
+  TrainStage(Session& session, const Terms& terms, Training training);
   // True: model.safetensors is written (averaged weights if averaging began, else those best on
-  // validation).
+  // validation, or the last ones where the training does not select).
   bool run(const Checkpoint* from, double budget_share);
 
  private:
-  TextSteps::Stage steps_stage();
+  std::vector<std::pair<std::string, Tensor*>> values();  // of weights and buffers
+  EpochSteps::Stage steps_stage();
   Next train_epoch();
   void validate();
   void save(bool must);
@@ -25,21 +27,19 @@ class TrainStage {
   void finish();
 
   Session& session_;
-  const PtbOptions& options_;
-  const Corpus& corpus_;
-  Architecture arch_;
-  RnnChild child_;
-  RnnTask task_;
+  const Terms& terms_;
+  Training training_;
+  ParameterStore& weights_;
   Sgd sgd_;
   WeightAverage average_;
   IncidentLog incidents_;
   StepGuard guard_;
-  TextSteps steps_;
+  EpochSteps steps_;
 
   bool validated_ = false;  // this epoch's validation is done
-  double best_ = 0;         // validation perplexity; 0: none yet
+  double best_ = 0;         // figure on validation
   double last_ = 0;         // the newest one
-  int64_t best_epoch_ = 0;
+  int64_t best_epoch_ = 0;  // 0: none yet
   std::map<std::string, Tensor> best_weights_;
 };
 

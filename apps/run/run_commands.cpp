@@ -1,14 +1,12 @@
-#include "apps/ptb/run_commands.h"
+#include "apps/run/run_commands.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
 
-#include "apps/ptb/architecture_file.h"
-#include "apps/ptb/device_plan.h"
-#include "apps/ptb/pipeline.h"
-#include "apps/ptb/plan.h"
+#include "apps/run/device.h"
+#include "apps/run/pipeline.h"
 #include "tensor/blas.h"
 
 namespace enas {
@@ -17,86 +15,70 @@ namespace {
 std::string hex(uint64_t fingerprint) { return fmt::format("{:016x}", fingerprint); }
 
 // `derive RUN` writes its own checkpoints, so it must not take the place of one that is needed.
-void check_derivable(const Registry& registry, const RunDirectory& run, const std::string& path) {
-  check(run.record().command != "train", ErrorKind::usage, "enas_ptb derive", path,
+void check_derivable(const App& app, const RunDirectory& run, const std::string& path) {
+  const std::string where = app.name("derive"), resume = app.name("resume ");
+  check(run.record().command != "train", ErrorKind::usage, where, path,
         " is a run of train, expected one of search");
-  check(exists(run.shared_weights()), ErrorKind::usage, "enas_ptb derive", run.shared_weights(),
-        " does not exist: the search has not finished; try enas_ptb resume ", path);
+  check(exists(run.shared_weights()), ErrorKind::usage, where, run.shared_weights(),
+        " does not exist: the search has not finished; try ", resume, path);
   if (run.record().command == "search" || run.record().status == RunStatus::finished) return;
   const std::optional<Checkpoint> at = CheckpointFolder(run.checkpoints()).load_latest();
   const std::string stage = at ? at->text("stage") : "";
-  const bool baseline = settings_from_config(registry, "run", run.config()).flag("baseline");
+  const bool baseline = settings_from_config(app.registry, "run", run.config()).flag("baseline");
   const bool whole = stage == "eval" && (!baseline || exists(run.file("random/eval.json")));
   const bool own = whole || (stage == "derive" && DeriveStage::options_in(*at).again);
-  check(own, ErrorKind::usage, "enas_ptb derive", path,
-        " is not finished; finish it first: enas_ptb resume ", path);
+  check(own, ErrorKind::usage, where, path, " is not finished; finish it first: ", resume, path);
 }
 
-int continue_in(const Registry& registry, const Invocation& call, const std::string& path,
+int continue_in(const App& app, const Invocation& call, const std::string& path,
                 const std::optional<DeriveOptions>& again) {
   Console console(console_options(call.settings));
   RunDirectory run = RunDirectory::open(path);
   const std::string command = run.record().command;
   if (again) {
-    check_derivable(registry, run, path);
+    check_derivable(app, run, path);
   } else if (run.record().status == RunStatus::finished) {
     console.line(path + " is finished; nothing to resume");
     return 0;
   }
-  Settings settings = settings_of(registry, run, call.settings);
+  Settings settings = settings_of(app.registry, run, call.settings);
   const std::string data = call.settings.has("data") ? call.settings.text("data")  // it was moved
                                                      : settings.text("data");
-  const Corpus corpus = load_corpus(data);
-  check_same_data(run, corpus, data);
-  console.line(corpus.description);
-  const Device device = choose_device(settings, "enas_ptb " + call.command, console);
+  const Bench bench = app.open(data);
+  check_same_data(app, run, bench, data);
+  console.line(bench.description);
+  const Device device = choose_device(settings, app.name(call.command), console);
   run.count_resume();
   move_to_device(run, device, console);
   Session session(settings, std::move(run), console);
-  return execute_run(registry, session, command, corpus, again);
+  return execute_run(app, bench, session, command, again);
 }
 
-// Refuses what would fail later, before a directory exists: bad architecture text, batches too
-// large for the text.
-void rehearse(const std::string& command, const Settings& settings, const Corpus& corpus) {
-  const auto streams = [&](const std::string& option, const std::vector<int32_t>& tokens) {
-    const int64_t batch = settings.integer(option), most = static_cast<int64_t>(tokens.size()) / 2;
-    check(batch <= most, ErrorKind::usage, "enas_ptb " + command, "--", option, " ", batch,
-          " is too large for ", tokens.size(), " tokens; at most ", most);
-  };
-  const std::string prefix = command == "run" ? "train-" : "";
-  if (command != "train") {
-    streams("batch", corpus.train);
-    streams("reward-batch", corpus.valid);
-  }
-  if (command == "run") {
-    check(settings.integer("retrain") <=
-              std::min(settings.integer("top"), settings.integer("samples")),
-          ErrorKind::usage, "enas_ptb run", "--retrain ", settings.integer("retrain"),
-          " is more than --top ", settings.integer("top"), " or --samples ",
-          settings.integer("samples"));
-  }
-  if (command != "search") {
-    streams(prefix + "batch", corpus.train);
-    streams(prefix + "valid-batch", corpus.valid);
-  }
+// Refuses what would fail later, before a directory exists.
+void rehearse(const App& app, const Bench& bench, const std::string& command,
+              const Settings& settings) {
+  bench.rehearse(command, settings);
+  if (command != "run") return;
+  check(
+      settings.integer("retrain") <= std::min(settings.integer("top"), settings.integer("samples")),
+      ErrorKind::usage, app.name("run"), "--retrain ", settings.integer("retrain"),
+      " is more than --top ", settings.integer("top"), " or --samples ",
+      settings.integer("samples"));
 }
 
 // --data as an absolute path and --arch as the architecture itself, so that the configuration means
 // the same later and elsewhere. Refuses bad architecture text.
-Settings self_contained(const std::string& command, Settings settings) {
+Settings self_contained(const App& app, const std::string& command, Settings settings) {
   const auto put = [&](const std::string& name, const std::string& value) {
     const std::string origin = settings.origin_text(name);
-    settings.set(name, value, settings.origin(name), origin, "enas_ptb: --" + name);
+    settings.set(name, value, settings.origin(name), origin, app.terms.program + ": --" + name);
   };
   if (const std::string data = settings.text("data"); data.rfind("builtin:", 0) != 0)
     put("data", std::filesystem::absolute(data).lexically_normal().string());
   if (command == "train") {
-    check(settings.has("arch"), ErrorKind::usage, "enas_ptb train",
+    check(settings.has("arch"), ErrorKind::usage, app.name("train"),
           "needs --arch, e.g. --arch published");
-    const std::string text = architecture_text(settings.text("arch"));
-    const RnnSpace space = rnn_space_of(text);
-    put("arch", space.to_string(space.parse(text)));
+    put("arch", app.architecture(settings.text("arch"), settings));
   }
   return settings;
 }
@@ -125,10 +107,12 @@ ConsoleOptions console_options(const Settings& settings) {
   return {.quiet = settings.flag("quiet"), .json = settings.flag("json-log")};
 }
 
-void check_same_data(const RunDirectory& run, const Corpus& corpus, const std::string& data) {
-  const std::string now = hex(corpus.fingerprint), then = run.record().data_fingerprint;
+void check_same_data(const App& app, const RunDirectory& run, const Bench& bench,
+                     const std::string& data) {
+  const std::string now = hex(bench.fingerprint), then = run.record().data_fingerprint;
   check(now == then, ErrorKind::data, data, "has changed since ", run.path(),
-        " began: fingerprint ", now, ", expected ", then, "; restore the text or start a new run");
+        " began: fingerprint ", now, ", expected ", then, "; restore the ", app.terms.data,
+        " or start a new run");
 }
 
 Settings settings_of(const Registry& registry, const RunDirectory& run, const Settings& call) {
@@ -138,25 +122,20 @@ Settings settings_of(const Registry& registry, const RunDirectory& run, const Se
         value.spec.scope != OptionScope::result && value.origin == Origin::option;
     if (execution && settings.known(value.spec.name)) {
       settings.set(value.spec.name, value.text, Origin::option, "option",
-                   "enas_ptb: --" + value.spec.name);
+                   registry.program() + ": --" + value.spec.name);
     }
   }
   return settings;
 }
 
-int start_run(const Registry& registry, const Invocation& call,
-              const std::vector<std::string>& argv) {
-  const std::string where = "enas_ptb " + call.command;
-  check(call.settings.has("data"), ErrorKind::usage, where,
-        "needs --data, e.g. --data builtin:tiny-text");
-  const Settings settings = self_contained(call.command, call.settings);
+int start_run(const App& app, const Invocation& call, const std::vector<std::string>& argv) {
+  const std::string where = app.name(call.command);
+  check(call.settings.has("data"), ErrorKind::usage, where, "needs --data, e.g. --data ",
+        app.terms.example);
+  const Settings settings = self_contained(app, call.command, call.settings);
   if (settings.flag("plan")) {
-    const Corpus corpus = load_corpus(settings.text("data"));
-    std::string text = corpus.description + "\n" + plan_text(call.command, settings, corpus);
-    if constexpr (kWithCuda) {
-      if (device_of(settings) == Device::cuda)
-        text += device_plan_text(call.command, settings, corpus);
-    }
+    const Bench bench = app.open(settings.text("data"));
+    std::string text = bench.description + "\n" + bench.plan(call.command, settings);
     text.pop_back();  // its last newline: the console writes one
     Console().result(text);
     return 0;
@@ -167,36 +146,36 @@ int start_run(const Registry& registry, const Invocation& call,
     const std::string maker = read_run_record(out).command;
     check(maker == "run", ErrorKind::usage, where, out, " exists and is a run of ", maker,
           "; choose another --out, or --overwrite");
-    const Settings stored = settings_from_config(registry, maker, out + "/config.toml");
+    const Settings stored = settings_from_config(app.registry, maker, out + "/config.toml");
     const std::string differing = differences(settings, stored);
     check(differing.empty(), ErrorKind::usage, where, out,
           " exists with another configuration: ", differing,
           "; choose another --out, or --overwrite");
-    return resume_run(registry, call, out);
+    return resume_run(app, call, out);
   }
   refuse_existing(out, settings.flag("overwrite"));
   Console console(console_options(settings));
-  const Corpus corpus = load_corpus(settings.text("data"));
-  console.line(corpus.description);
-  rehearse(call.command, settings, corpus);
+  const Bench bench = app.open(settings.text("data"));
+  console.line(bench.description);
+  rehearse(app, bench, call.command, settings);
   Settings own = settings;  // config.toml keeps `auto`
   RunRecord record;
   record.gpu = gpu_record(choose_device(own, where, console));
-  record.program = "enas_ptb";
+  record.program = app.terms.program;
   record.command = call.command;
   record.argv = argv;
   record.seed = static_cast<uint64_t>(settings.integer("seed"));
   record.blas = blas_name();
-  record.data = corpus.description;
-  record.data_fingerprint = hex(corpus.fingerprint);
+  record.data = bench.description;
+  record.data_fingerprint = hex(bench.fingerprint);
   Session session(
       own, RunDirectory::create(out, record, resolved_toml(settings), settings.flag("overwrite")),
       console);
-  return execute_run(registry, session, call.command, corpus);
+  return execute_run(app, bench, session, call.command);
 }
 
-int run_in(const Registry& registry, const std::string& path, const Settings& settings,
-           const RunRecord& record, const Corpus& corpus, bool go_on) {
+int run_in(const App& app, const Bench& bench, const std::string& path, const Settings& settings,
+           const RunRecord& record, bool go_on) {
   Console console(console_options(settings));
   RunDirectory run =
       go_on ? RunDirectory::open(path)
@@ -205,19 +184,19 @@ int run_in(const Registry& registry, const std::string& path, const Settings& se
     run.count_resume();
     move_to_device(run, device_of(settings), console);
   }
-  const Settings own = go_on ? settings_of(registry, run, settings) : settings;
+  const Settings own = go_on ? settings_of(app.registry, run, settings) : settings;
   Session session(own, std::move(run), console);
-  return execute_run(registry, session, "train", corpus);
+  return execute_run(app, bench, session, "train");
 }
 
-int resume_run(const Registry& registry, const Invocation& call, const std::string& path) {
-  return continue_in(registry, call, run_path(path), {});
+int resume_run(const App& app, const Invocation& call, const std::string& path) {
+  return continue_in(app, call, run_path(path), {});
 }
 
-int derive_run(const Registry& registry, const Invocation& call) {
+int derive_run(const App& app, const Invocation& call) {
   const Settings& s = call.settings;
   return continue_in(
-      registry, call, run_path(call.operands[0]),
+      app, call, run_path(call.operands[0]),
       DeriveOptions{s.integer("samples"), s.integer("top"), s.integer("batches"),
                     s.origin("seed") == Origin::default_value ? -1 : s.integer("seed"), true});
 }

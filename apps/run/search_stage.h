@@ -1,15 +1,15 @@
 // The search: shared phases and controller phases in turn (docs/method.md section 4), resumable
 // between any two steps.
 #pragma once
-#include "apps/ptb/text_steps.h"
-#include "data/text.h"
+#include "apps/run/epoch_steps.h"
+#include "apps/run/stages.h"
 #include "nas/baseline.h"
 
 namespace enas {
 
 class SearchStage {
  public:
-  SearchStage(Session& session, const PtbOptions& options, const Corpus& corpus);
+  SearchStage(Session& session, const Terms& terms, Search search);
   // Runs to the end, to --max-steps or to the budget, and writes shared.safetensors: true. False: a
   // signal came; a checkpoint was saved. `from`: a checkpoint of this stage.
   bool run(const Checkpoint* from, double budget_share);
@@ -20,7 +20,7 @@ class SearchStage {
     int64_t update, number;  // of this epoch's phase, from 0; of the search, from 1
     ControllerReport report;
   };
-  TextSteps::Stage steps_stage();
+  EpochSteps::Stage steps_stage();
   Next shared_phase();
   Next controller_phase();
   // The next update, without waiting for its gate; where rewards or logits are not finite an
@@ -37,10 +37,10 @@ class SearchStage {
   void finish();
 
   Session& session_;
-  const PtbOptions& options_;
-  const Corpus& corpus_;
-  RnnChild child_;
-  RnnTask task_;
+  const Terms& terms_;
+  Search search_;
+  ParameterStore& weights_;
+  int64_t log_every_;
   Controller controller_;
   Sgd sgd_;
   Adam adam_;
@@ -49,8 +49,8 @@ class SearchStage {
   ScoredCandidates scored_;  // of random search
   IncidentLog incidents_;
   StepGuard guard_;
-  TextSteps steps_;  // the shared ones
-  Tape tape_;        // of the policy
+  EpochSteps steps_;  // the shared ones
+  Tape tape_;         // of the policy
   OneLate<Updated> last_;
 
   // Where the search stands: with steps_, all that a resume needs beside the tensors.

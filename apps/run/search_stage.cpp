@@ -1,37 +1,32 @@
-#include "apps/ptb/search_stage.h"
+#include "apps/run/search_stage.h"
 
 #include <fmt/format.h>
 
 #include <cmath>
 #include <numeric>
 
-#include "apps/ptb/weights.h"
-
 namespace enas {
 namespace {
 constexpr int64_t kEntropySamples = 256;
 }
 
-SearchStage::SearchStage(Session& session, const PtbOptions& options, const Corpus& corpus)
+SearchStage::SearchStage(Session& session, const Terms& terms, Search search)
     : session_(session),
-      options_(options),
-      corpus_(corpus),
-      child_(options.space(), options.shared_child(corpus.vocabulary.size()), options.seed(),
-             DType::f32, nullptr, options.device()),
-      task_(child_, options.shared_task(), corpus.train, corpus.valid, corpus.vocabulary.eos),
-      controller_(child_.space().decisions(options.policy()), child_.space().operations(),
-                  options.controller(), options.seed()),
-      sgd_(options.shared_sgd()),
-      baseline_(options.baseline()),
-      bounds_(entropy_bounds(controller_.decisions())),
+      terms_(terms),
+      search_(std::move(search)),
+      weights_(*search_.learner.weights),
+      log_every_(session.settings().integer("log-every")),
+      controller_(search_.decisions, search_.operations, search_.controller, search_.seed),
+      sgd_(search_.sgd),
+      adam_(search_.adam),
+      baseline_(search_.baseline),
+      bounds_(entropy_bounds(search_.decisions)),
       incidents_(session),
-      guard_(session, options.max_steps()),
-      steps_(session, guard_, incidents_, task_, sgd_, steps_stage()) {}
+      guard_(session, max_steps_of(session.settings())),
+      steps_(session, terms, guard_, incidents_, search_.learner, sgd_, steps_stage()) {}
 
-TextSteps::Stage SearchStage::steps_stage() {
-  return {
-      "shared", options_.shared_windows(), options_.search_epochs(), options_.log_every(), false, 0,
-      {},       [this] { save(false); },   [this] { save(true); }};
+EpochSteps::Stage SearchStage::steps_stage() {
+  return {"shared", search_.epochs, false, 0, {}, [this] { save(false); }, [this] { save(true); }};
 }
 
 bool SearchStage::run(const Checkpoint* from, double budget_share) {
@@ -42,19 +37,16 @@ bool SearchStage::run(const Checkpoint* from, double budget_share) {
     first_entropy_ = policy_entropy();
   }
   const std::string strategy =
-      options_.random_strategy()
-          ? "uniform sampling, no controller"
-          : fmt::format("policy entropy {:.3f} nats (reachable {:.3f} to {:.3f})", first_entropy_,
-                        bounds_.lowest, bounds_.highest);
-  session_.console().line(
-      fmt::format("search: {} nodes, {} architectures, {} shared weights, {}",
-                  child_.space().nodes(), child_.space().count(),
-                  format_count(static_cast<double>(child_.parameters().count())), strategy));
+      search_.random ? "uniform sampling, no controller"
+                     : fmt::format("policy entropy {:.3f} nats (reachable {:.3f} to {:.3f})",
+                                   first_entropy_, bounds_.lowest, bounds_.highest);
+  session_.console().line(fmt::format("search: {}, {} shared weights, {}", search_.size,
+                                      format_count(static_cast<double>(weights_.count())),
+                                      strategy));
   Next next = Next::go_on;
-  while (next == Next::go_on && steps_.epoch() < options_.search_epochs()) {
+  while (next == Next::go_on && steps_.epoch() < search_.epochs) {
     next = shared_phase();
-    if (next == Next::go_on)
-      next = options_.random_strategy() ? scoring_phase() : controller_phase();
+    if (next == Next::go_on) next = search_.random ? scoring_phase() : controller_phase();
     if (next != Next::go_on) break;
     steps_.next_epoch();
     update_ = 0;
@@ -68,27 +60,25 @@ bool SearchStage::run(const Checkpoint* from, double budget_share) {
 }
 
 std::vector<Architecture> SearchStage::sample(int64_t count, int64_t first) const {
-  const Random random{options_.seed(), Stream::shared_sample,
-                      static_cast<uint64_t>(steps_.epoch())};
-  if (options_.random_strategy())
-    return uniform_architectures(controller_.decisions(), count, random, first);
+  const Random random{search_.seed, Stream::shared_sample, static_cast<uint64_t>(steps_.epoch())};
+  if (search_.random) return uniform_architectures(search_.decisions, count, random, first);
   return architectures_of(controller_.sample(count, random, first));
 }
 
 // The policy is frozen in a shared phase: its architectures come in one batch, the same ones after
 // a resume.
 Next SearchStage::shared_phase() {
-  const int64_t per_step = options_.shared_samples();
-  return steps_.run_epoch(options_.shared_lr(), [&](int64_t first, int64_t n) {
+  const int64_t per_step = search_.per_step;
+  return steps_.run_epoch(search_.rate(steps_.epoch()), [&](int64_t first, int64_t n) {
     return sample(n * per_step, first * per_step);
   });
 }
 
 Next SearchStage::controller_phase() {
-  const int64_t count = options_.controller_steps();
+  const int64_t count = search_.updates;
   Progress progress(session_.console(),
-                    fmt::format("controller {}/{}", steps_.epoch() + 1, options_.search_epochs()),
-                    "updates", count, update_);
+                    fmt::format("controller {}/{}", steps_.epoch() + 1, search_.epochs), "updates",
+                    count, update_);
   const std::function<void()> settle_last = [&] {
     last_.settle(
         [&](const Updated& made) { settle_update(made, made.update + 1 == count, progress); });
@@ -104,8 +94,7 @@ Next SearchStage::controller_phase() {
       last_.hold(std::move(*made));
     } else {
       progress.advance(1, "skipped");
-      if ((update_ + 1) % options_.log_every() == 0 || update_ + 1 == count)
-        progress.milestone("skipped");
+      if ((update_ + 1) % log_every_ == 0 || update_ + 1 == count) progress.milestone("skipped");
     }
   }
   settle_last();
@@ -114,7 +103,6 @@ Next SearchStage::controller_phase() {
 
 std::optional<SearchStage::Updated> SearchStage::update_policy(
     const std::function<void()>& settle_last) {
-  const ControllerStepOptions options = options_.controller_step();
   std::string bad;  // a logit or a reward; baseline and policy are as before
   const auto attempt = [&](const auto& part) {
     try {
@@ -127,14 +115,14 @@ std::optional<SearchStage::Updated> SearchStage::update_policy(
   ScoredSamples samples;
   std::optional<Updated> made;
   attempt([&] {
-    samples = score_samples(task_, controller_, options, options_.seed(),
+    samples = score_samples(search_.learner, controller_, search_.update, search_.seed,
                             static_cast<uint64_t>(updates_));
   });
   settle_last();  // its gate has come in by now
   if (bad.empty()) {
     attempt([&] {
       made = Updated{update_, updates_ + 1,
-                     policy_update(tape_, controller_, adam_, baseline_, options, samples)};
+                     policy_update(tape_, controller_, adam_, baseline_, search_.update, samples)};
     });
   }
   if (!bad.empty())
@@ -155,19 +143,19 @@ void SearchStage::settle_update(const Updated& made, bool phase_ends, Progress& 
                       });
   }
   const std::string detail =
-      fmt::format("reward {:.2f}  entropy {:.3f} in {:.2f}..{:.2f} nats", report.reward,
-                  report.entropy, bounds_.lowest, bounds_.highest);
+      fmt::format("reward {:.{}f}  entropy {:.3f} in {:.2f}..{:.2f} nats", report.reward,
+                  terms_.reward_digits, report.entropy, bounds_.lowest, bounds_.highest);
   progress.advance(1, detail);
-  if ((made.update + 1) % options_.log_every() == 0 || phase_ends) {
+  if ((made.update + 1) % log_every_ == 0 || phase_ends) {
     controller_line(made);
     progress.milestone(detail);
   }
 }
 
 Next SearchStage::scoring_phase() {
-  const int64_t count = options_.controller_steps(), samples = options_.controller_step().samples;
+  const int64_t count = search_.updates, samples = search_.update.samples;
   Progress progress(session_.console(),
-                    fmt::format("scoring {}/{}", steps_.epoch() + 1, options_.search_epochs()),
+                    fmt::format("scoring {}/{}", steps_.epoch() + 1, search_.epochs),
                     "architectures", count * samples, update_ * samples);
   for (; update_ < count; ++update_) {
     if (const Next next = guard_.before_step(
@@ -181,16 +169,16 @@ Next SearchStage::scoring_phase() {
 
 // One scoring step: as many uniform candidates as a policy update scores samples.
 void SearchStage::score_uniform(Progress& progress) {
-  const int64_t samples = options_.controller_step().samples;
+  const int64_t samples = search_.update.samples;
   const std::vector<Architecture> archs = uniform_architectures(
-      controller_.decisions(), samples,
-      Random{options_.seed(), Stream::policy_sample, static_cast<uint64_t>(updates_)});
+      search_.decisions, samples,
+      Random{search_.seed, Stream::policy_sample, static_cast<uint64_t>(updates_)});
   const std::vector<double> rewards =
-      task_.rewards(archs, static_cast<uint64_t>(updates_ * samples));
+      search_.learner.rewards(archs, static_cast<uint64_t>(updates_ * samples));
   for (size_t s = 0; s < archs.size(); ++s) {  // first: one may end the run before this step
     if (!std::isfinite(rewards[s])) {
       incidents_.report({"scoring", updates_ + 1, fmt::format("reward {}", rewards[s]),
-                         child_.space().to_string(archs[s])},
+                         search_.learner.text(archs[s])},
                         [this] { save(true); });
     }
   }
@@ -203,11 +191,11 @@ void SearchStage::score_uniform(Progress& progress) {
       std::accumulate(rewards.begin(), rewards.end(), 0.0) / static_cast<double>(samples);
   const std::string detail = fmt::format("reward {:.4f}", mean);
   progress.advance(samples, detail);
-  if ((update_ + 1) % options_.log_every() == 0 || update_ + 1 == options_.controller_steps()) {
+  if ((update_ + 1) % log_every_ == 0 || update_ + 1 == search_.updates) {
     Metrics::Line line;
     line.add("phase", "controller").add("epoch", steps_.epoch() + 1).add("step", updates_);
     line.add("time_s", session_.total_seconds()).add("reward", mean);
-    if (scored_.size() > 0) line.add("arch", child_.space().to_string(scored_.best(1)[0]));
+    if (scored_.size() > 0) line.add("arch", search_.learner.text(scored_.best(1)[0]));
     session_.write(line);
     progress.milestone(detail);
   }
@@ -220,71 +208,65 @@ void SearchStage::controller_line(const Updated& made) {
       .add("epoch", steps_.epoch() + 1)
       .add("step", made.number)
       .add("time_s", session_.total_seconds());
-  line.add("lr", options_.controller_step().lr)
+  line.add("lr", search_.update.lr)
       .add("grad_norm", report.step.grad_norm())
       .add("reward", report.reward);
   line.add("baseline", report.baseline)
       .add("entropy", report.entropy)
       .add("entropy_max", bounds_.highest);
-  line.add("entropy_min", bounds_.lowest).add("arch", child_.space().to_string(report.best));
+  line.add("entropy_min", bounds_.lowest).add("arch", search_.learner.text(report.best));
   session_.write(line);
 }
 
 double SearchStage::policy_entropy() const {
   const Rollout rollout =
-      controller_.sample(kEntropySamples, Random{options_.seed(), Stream::derive_sample, 1});
+      controller_.sample(kEntropySamples, Random{search_.seed, Stream::derive_sample, 1});
   return std::accumulate(rollout.entropy.begin(), rollout.entropy.end(), 0.0) / kEntropySamples;
 }
 
 void SearchStage::save(bool must) {
   Checkpoint c;
   c.set_text("stage", "search");
-  for (ParameterStore* store : {&child_.parameters(), &controller_.parameters()}) {
-    for (const Parameter& p : *store) c.tensors.emplace("weights." + p.name, p.value);
-  }
+  for (const ParameterStore* store : {&weights_, &controller_.parameters()})
+    keep_weights(*store, c.tensors);
   sgd_.state(c.tensors, "sgd.");
   adam_.state(c.tensors, "adam.");
-  c.tensors.emplace("carried_state", task_.state());
+  if (search_.learner.state) search_.learner.state(c.tensors);
   c.set_integer("update", update_);
   steps_.save(c);
   c.set_integer("updates", updates_);
   c.set_real("first_entropy", first_entropy_);
   if (baseline_.value()) c.set_real("baseline", *baseline_.value());
   c.set_integer("incidents", incidents_.count());
-  if (options_.random_strategy()) scored_.state(c.tensors, "scored.");
-  c.tensors.emplace("reward_state", task_.reward_state());
+  if (search_.random) scored_.state(c.tensors, "scored.");
   session_.save(std::move(c), must);
 }
 
 void SearchStage::load(const Checkpoint& c) {
-  for (ParameterStore* store : {&child_.parameters(), &controller_.parameters()}) {
-    for (Parameter& p : *store) c.restore("weights." + p.name, p.value);
-  }
+  for (ParameterStore* store : {&weights_, &controller_.parameters()}) restore_weights(*store, c);
   sgd_.load_state(c.tensors, "sgd.");
   adam_.load_state(c.tensors, "adam.");
-  c.restore("carried_state", task_.state());
+  if (search_.learner.load_state) search_.learner.load_state(c);
   update_ = c.integer("update");
   steps_.load(c);
   updates_ = c.integer("updates");
   first_entropy_ = c.real("first_entropy");
   if (c.has_value("baseline")) baseline_.set(c.real("baseline"));
   incidents_.set_count(c.integer("incidents"));
-  if (options_.random_strategy()) scored_.load_state(c.tensors, "scored.");
-  c.restore("reward_state", task_.reward_state());
+  if (search_.random) scored_.load_state(c.tensors, "scored.");
 }
 
 void SearchStage::finish() {
   save(true);
   std::map<std::string, Tensor> scored;
-  if (options_.random_strategy()) scored_.state(scored, "scored.");
-  save_weights(session_.directory().shared_weights(),
-               child_metadata(child_, corpus_, result_toml(session_.settings())),
-               {&child_.parameters(), &controller_.parameters()}, scored);
+  if (search_.random) scored_.state(scored, "scored.");
+  save_weights(session_.directory().shared_weights(), search_.metadata,
+               {&weights_, &controller_.parameters()}, scored);
   const std::string done =
       fmt::format("search: {} after {} shared steps and {} ",
                   guard_.ended_by().empty() ? "done" : guard_.ended_by(), steps_.steps(), updates_);
   const std::string time = format_seconds(session_.stage_seconds());
-  if (options_.random_strategy()) {
+  if (search_.random) {
     session_.console().line(done + fmt::format("scoring steps, {}; {} uniform candidates scored",
                                                time, scored_.size()));
   } else {

@@ -1,13 +1,14 @@
-#include "apps/ptb/sub_runs.h"
+#include "apps/run/sub_runs.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "apps/ptb/run_commands.h"
 #include "apps/run/device.h"
 #include "apps/run/json_text.h"
+#include "apps/run/run_commands.h"
 #include "data/file.h"
 
 namespace enas {
@@ -15,25 +16,26 @@ namespace {
 
 constexpr uint64_t kMaxFile = uint64_t{1} << 24;
 
-nlohmann::json parse(const std::string& path) {
+nlohmann::json parse(const std::string& path, const std::string& program) {
   auto json = nlohmann::json::parse(read_file(path, kMaxFile), nullptr, false);
-  check(!json.is_discarded(), ErrorKind::data, path,
-        "is not JSON; it was changed after enas_ptb wrote it");
+  check(!json.is_discarded(), ErrorKind::data, path, "is not JSON; it was changed after ", program,
+        " wrote it");
   return json;
 }
 
-void print_spread(Console& console, const std::vector<SubResult>& results) {
+void print_spread(const Terms& terms, Console& console, const std::vector<SubResult>& results) {
   double mean = 0, squares = 0;
   const double n = static_cast<double>(results.size());
   for (const SubResult& r : results) mean += r.test / n;
   for (const SubResult& r : results) squares += (r.test - mean) * (r.test - mean);
   for (const SubResult& r : results) {
-    console.line(fmt::format("  {:12} validation {:.3f}, test {:.3f}  {}", r.folder, r.valid,
-                             r.test, r.arch));
+    console.line(fmt::format("  {:12} validation {}, test {}  {}", r.folder, terms.show(r.valid, 3),
+                             terms.show(r.test, 3), r.arch));
   }
   if (results.size() > 1) {
-    console.line(fmt::format("  test perplexity over {} trainings: mean {:.3f}, sd {:.3f}",
-                             results.size(), mean, std::sqrt(squares / (n - 1))));
+    console.line(fmt::format("  test {} over {} trainings: mean {}, sd {}", terms.figure,
+                             results.size(), terms.show(mean, 3),
+                             terms.show(std::sqrt(squares / (n - 1)), 3)));
   }
 }
 
@@ -52,24 +54,31 @@ Settings train_settings(const Registry& registry, const Settings& parent,
       continue;
     for (const Settings::Value& given : parent.values()) {
       if (given.spec.name == own)
-        settings.set(name, given.text, given.origin, given.origin_text, "enas_ptb: --" + own);
+        settings.set(name, given.text, given.origin, given.origin_text,
+                     registry.program() + ": --" + own);
     }
   }
+  // Of the switches those that final training knows.
+  const std::vector<std::string>& known = registry.find("parity", "train")->choices;
+  std::string switches;
   for (const std::string& name : parent.list("parity")) {
-    if (name == "mean-all")
-      settings.set("parity", name, parent.origin("parity"), parent.origin_text("parity"),
-                   "enas_ptb");
+    if (std::find(known.begin(), known.end(), name) == known.end()) continue;
+    switches += (switches.empty() ? "" : ",") + name;
+  }
+  if (!switches.empty()) {
+    settings.set("parity", switches, parent.origin("parity"), parent.origin_text("parity"),
+                 registry.program());
   }
   return settings;
 }
 
-std::optional<SubResult> train_sub_run(const Registry& registry, Session& parent,
-                                       const std::string& command, const SubRun& sub,
-                                       const Corpus& corpus) {
+std::optional<SubResult> train_sub_run(const App& app, const Bench& bench, Session& parent,
+                                       const std::string& command, const SubRun& sub) {
+  const Registry& registry = app.registry;
   const std::string path = parent.directory().file(sub.folder);
   Settings settings = train_settings(registry, parent.settings(), command);
   const auto set = [&](const char* name, const std::string& value) {
-    settings.set(name, value, Origin::option, "its run", "enas_ptb: --" + std::string(name));
+    settings.set(name, value, Origin::option, "its run", app.terms.program + ": --" + name);
   };
   set("arch", sub.arch);
   set("seed", std::to_string(sub.seed));
@@ -87,25 +96,24 @@ std::optional<SubResult> train_sub_run(const Registry& registry, Session& parent
     record.seed = sub.seed;
     record.gpu = gpu_record(device_of(settings));
     record.timings.clear();
-    if (run_in(registry, path, settings, record, corpus, same) != 0) return {};
+    if (run_in(app, bench, path, settings, record, same) != 0) return {};
   }
-  SubResult result = read_eval(path);
+  SubResult result = read_eval(path, app.terms.program);
   result.folder = sub.folder;
   result.arch = sub.arch;
   return result;
 }
 
-std::optional<std::vector<SubResult>> train_sub_runs(const Registry& registry, Session& parent,
-                                                     const std::string& command,
-                                                     const std::vector<SubRun>& subs,
-                                                     const Corpus& corpus) {
+std::optional<std::vector<SubResult>> train_sub_runs(const App& app, const Bench& bench,
+                                                     Session& parent, const std::string& command,
+                                                     const std::vector<SubRun>& subs) {
   std::vector<SubResult> results;
   for (const SubRun& sub : subs) {
-    const std::optional<SubResult> result = train_sub_run(registry, parent, command, sub, corpus);
+    const std::optional<SubResult> result = train_sub_run(app, bench, parent, command, sub);
     if (!result) return {};
     results.push_back(*result);
   }
-  print_spread(parent.console(), results);
+  print_spread(app.terms, parent.console(), results);
   return results;
 }
 
@@ -114,17 +122,18 @@ void write_eval(const std::string& run, double valid, double test) {
                     JsonLine().add("valid", valid).add("test", test).text() + "\n");
 }
 
-SubResult read_eval(const std::string& run) {
+SubResult read_eval(const std::string& run, const std::string& program) {
   const std::string path = run + "/eval.json";
-  const nlohmann::json json = parse(path);
+  const nlohmann::json json = parse(path, program);
   const bool whole = json.is_object() && json.contains("valid") && json.contains("test") &&
                      json["valid"].is_number() && json["test"].is_number();
   check(whole, ErrorKind::data, path, "lacks a number under \"valid\" or \"test\"");
   return {"", "", json["valid"].get<double>(), json["test"].get<double>()};
 }
 
-std::vector<std::string> top_architectures(const std::string& path, int64_t most) {
-  const nlohmann::json json = parse(path);
+std::vector<std::string> top_architectures(const std::string& path, int64_t most,
+                                           const std::string& program) {
+  const nlohmann::json json = parse(path, program);
   check(json.is_array(), ErrorKind::data, path, "is not a list");
   std::vector<std::string> controller, all;
   for (const nlohmann::json& entry : json) {

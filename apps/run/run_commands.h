@@ -3,32 +3,31 @@
 #include <string>
 #include <vector>
 
-#include "apps/run/options.h"
+#include "apps/run/app.h"
 #include "apps/run/session.h"
-#include "data/text.h"
 
 namespace enas {
 
 // run, search, train: makes the run directory. `run` with an existing one of the same configuration
 // continues it.
-int start_run(const Registry& registry, const Invocation& call,
-              const std::vector<std::string>& argv);
+int start_run(const App& app, const Invocation& call, const std::vector<std::string>& argv);
 // resume RUN: continues what was interrupted; a finished run says so.
-int resume_run(const Registry& registry, const Invocation& call, const std::string& path);
+int resume_run(const App& app, const Invocation& call, const std::string& path);
 // derive RUN: (re)writes RUN/arch/ from its shared.safetensors.
-int derive_run(const Registry& registry, const Invocation& call);
+int derive_run(const App& app, const Invocation& call);
 // correlate RUN: shared-weight scores against stand-alone ones of a fixed sample; writes
 // RUN/correlate.json.
-int correlate_run(const Registry& registry, const Invocation& call);
+int correlate_run(const App& app, const Invocation& call);
 // A run of `train` at path with these settings, continued (`go_on`) or made anew; for trainings
 // inside another run. The exit code.
-int run_in(const Registry& registry, const std::string& path, const Settings& settings,
-           const RunRecord& record, const Corpus& corpus, bool go_on);
+int run_in(const App& app, const Bench& bench, const std::string& path, const Settings& settings,
+           const RunRecord& record, bool go_on);
 
 // The run's own settings, with what this call says about execution (threads, budget, checkpoints).
 Settings settings_of(const Registry& registry, const RunDirectory& run, const Settings& call);
 ConsoleOptions console_options(const Settings& settings);
-// Refuses (kind data) a text that has changed since the run began.
-void check_same_data(const RunDirectory& run, const Corpus& corpus, const std::string& data);
+// Refuses (kind data) data that have changed since the run began.
+void check_same_data(const App& app, const RunDirectory& run, const Bench& bench,
+                     const std::string& data);
 
 }  // namespace enas

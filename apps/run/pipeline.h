@@ -5,16 +5,15 @@
 #include <optional>
 #include <string>
 
-#include "apps/ptb/derive_stage.h"
-#include "apps/run/options.h"
+#include "apps/run/app.h"
+#include "apps/run/derive_stage.h"
 #include "apps/run/session.h"
-#include "data/text.h"
 
 namespace enas {
 
 // Runs what is left of the session's run; `again`: derives anew with these options instead. Returns
 // the exit code; run.json tells how it ended. Throws Error after recording it there.
-int execute_run(const Registry& registry, Session& session, const std::string& command,
-                const Corpus& corpus, const std::optional<DeriveOptions>& again = {});
+int execute_run(const App& app, const Bench& bench, Session& session, const std::string& command,
+                const std::optional<DeriveOptions>& again = {});
 
 }  // namespace enas

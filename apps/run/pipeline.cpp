@@ -1,16 +1,14 @@
-#include "apps/ptb/pipeline.h"
+#include "apps/run/pipeline.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "apps/ptb/architecture_file.h"
-#include "apps/ptb/model.h"
-#include "apps/ptb/options.h"
-#include "apps/ptb/search_stage.h"
-#include "apps/ptb/sub_runs.h"
-#include "apps/ptb/train_stage.h"
+#include "apps/run/device.h"
+#include "apps/run/search_stage.h"
 #include "apps/run/signals.h"
+#include "apps/run/sub_runs.h"
+#include "apps/run/train_stage.h"
 
 namespace enas {
 namespace {
@@ -21,12 +19,13 @@ constexpr double kSearchShare = 0.45, kDeriveShare = 0.10, kTrainShare = 0.40;
 // The stages of one process on one run.
 class Pipeline {
  public:
-  Pipeline(const Registry& registry, Session& session, std::string command, const Corpus& corpus)
-      : registry_(registry),
+  Pipeline(const App& app, const Bench& bench, Session& session, std::string command)
+      : app_(app),
+        bench_(bench),
+        terms_(app.terms),
         session_(session),
         command_(std::move(command)),
-        corpus_(corpus),
-        options_(session.settings(), command_) {}
+        seed_(static_cast<uint64_t>(session.settings().integer("seed"))) {}
 
   // `again`: derive anew with these options, as `derive RUN` asks. Returns the exit code; run.json
   // tells how it ended.
@@ -43,7 +42,7 @@ class Pipeline {
         return 0;
       }
       session_.directory().set_status(RunStatus::stopped, "by a signal");
-      session_.console().line("stopped after a checkpoint; continue with: enas_ptb resume " +
+      session_.console().line("stopped after a checkpoint; continue with: " + app_.name("resume ") +
                               session_.directory().path());
       return stop_exit_code();
     } catch (const std::exception& error) {
@@ -79,7 +78,8 @@ class Pipeline {
     const bool whole = command_ == "run";
     if (again || (at == "derive" && from->integer("again") != 0)) return derive(again, from, 1);
     if (command_ != "train" && !exists(run.shared_weights())) {
-      if (!SearchStage(session_, options_, corpus_).run(of("search"), share(kSearchShare)))
+      if (!SearchStage(session_, terms_, bench_.search(session_.settings(), command_))
+               .run(of("search"), share(kSearchShare)))
         return false;
     }
     if (whole && !exists(run.architecture("top.json"))) {
@@ -100,37 +100,40 @@ class Pipeline {
     std::vector<SubRun> subs;
     const double budget = sub_budget();
     if (whole) {
-      for (const std::string& arch :
-           top_architectures(session_.directory().architecture("top.json"), count)) {
-        subs.push_back({fmt::format("retrain-{}", subs.size() + 1), arch, options_.seed(), budget});
+      for (const std::string& arch : top_architectures(
+               session_.directory().architecture("top.json"), count, terms_.program)) {
+        subs.push_back({fmt::format("retrain-{}", subs.size() + 1), arch, seed_, budget});
       }
     } else {
-      for (uint64_t seed = options_.seed(); subs.size() < static_cast<size_t>(count); ++seed) {
+      for (uint64_t seed = seed_; subs.size() < static_cast<size_t>(count); ++seed) {
         subs.push_back(
             {fmt::format("seed-{}", seed), session_.settings().text("arch"), seed, budget});
       }
     }
     session_.begin_stage("train", 1);
-    const auto results = train_sub_runs(registry_, session_, command_, subs, corpus_);
+    const auto results = train_sub_runs(app_, bench_, session_, command_, subs);
     if (!results) return false;
     session_.end_stage();
-    const auto best =
-        std::min_element(results->begin(), results->end(),
-                         [](const SubResult& a, const SubResult& b) { return a.valid < b.valid; });
+    const auto best = std::min_element(
+        results->begin(), results->end(),
+        [&](const SubResult& a, const SubResult& b) { return terms_.is_better(a.valid, b.valid); });
     if (whole) {
       JsonLine picked;
       picked.add("rank", static_cast<int64_t>(best - results->begin()) + 1).add("arch", best->arch);
-      picked.add("folder", best->folder).add("valid_ppl", best->valid).add("test_ppl", best->test);
+      picked.add("folder", best->folder)
+          .add("valid_" + terms_.key, best->valid)
+          .add("test_" + terms_.key, best->test);
       write_file_atomic(session_.directory().architecture("picked.json"), picked.text() + "\n");
     }
-    session_.console().line(
-        fmt::format("train: best on validation is {} ({:.3f})", best->folder, best->valid));
+    session_.console().line(fmt::format("train: best on validation is {} ({})", best->folder,
+                                        terms_.show(best->valid, 3)));
     make_link(best->folder + "/model.safetensors", session_.directory().model_weights());
     return true;
   }
 
   bool baseline() const {
-    return command_ == "run" && session_.settings().flag("baseline") && !options_.random_strategy();
+    return command_ == "run" && session_.settings().flag("baseline") &&
+           session_.settings().text("strategy") != "random";
   }
   // The share of the budget of each final training: all of them, the baseline's too, have the same.
   double train_share() const {
@@ -153,15 +156,14 @@ class Pipeline {
       return true;
     }
     session_.begin_stage("baseline", 1);
-    const SubRun sub{"random", architecture_text(file), options_.seed(), sub_budget()};
-    const std::optional<SubResult> random =
-        train_sub_run(registry_, session_, command_, sub, corpus_);
+    const SubRun sub{"random", app_.architecture(file, session_.settings()), seed_, sub_budget()};
+    const std::optional<SubResult> random = train_sub_run(app_, bench_, session_, command_, sub);
     if (!random) return false;
     session_.end_stage();
-    const SubResult own = read_eval(run.path());
+    const SubResult own = read_eval(run.path(), terms_.program);
     session_.console().result(
-        fmt::format("baseline: test perplexity {:.3f}, of the best uniform architecture {:.3f}",
-                    own.test, random->test));
+        fmt::format("baseline: test {} {}, of the best uniform architecture {}", terms_.figure,
+                    terms_.show(own.test, 3), terms_.show(random->test, 3)));
     return true;
   }
 
@@ -177,53 +179,54 @@ class Pipeline {
       const Settings& s = session_.settings();
       options = {s.integer("samples"), s.integer("top"), s.integer("batches"), -1, false};
     }
-    return DeriveStage(session_, options_, options, corpus_).run(from, budget_share);
+    return DeriveStage(session_, terms_, bench_.search(session_.settings(), command_), options)
+        .run(from, budget_share);
   }
 
   bool train(const Checkpoint* from, double budget_share) {
-    const std::string text =
-        architecture_text(command_ == "train" ? session_.settings().text("arch")
-                                              : session_.directory().architecture("best.json"));
-    const RnnSpace space = rnn_space_of(text);
-    return TrainStage(session_, options_, corpus_, space.parse(text), space)
+    const Settings& settings = session_.settings();
+    const std::string arch =
+        app_.architecture(command_ == "train" ? settings.text("arch")
+                                              : session_.directory().architecture("best.json"),
+                          settings);
+    return TrainStage(session_, terms_, bench_.training(settings, command_, arch))
         .run(from, budget_share);
   }
 
   void evaluate() {
     session_.begin_stage("eval", 1);
-    const Model model =
-        load_model(session_.directory().model_weights(), corpus_, options_.device());
-    std::vector<double> perplexities;
+    const Evaluator model =
+        bench_.model(session_.directory().model_weights(), device_of(session_.settings()));
+    std::vector<double> figures;
     for (const char* split : {"valid", "test"}) {
-      const Evaluation result = enas::evaluate(model, corpus_, split);
+      const Evaluation result = model(split);
       Metrics::Line line;
-      line.add("phase", "eval")
-          .add("time_s", session_.total_seconds())
-          .add("loss", result.score.loss());
-      line.add("ppl", result.score.perplexity()).add("split", split).add("arch", result.arch);
+      line.add("phase", "eval").add("time_s", session_.total_seconds()).add("loss", result.loss);
+      line.add(terms_.key, result.figure).add("split", split).add("arch", result.arch);
       session_.write(line);
-      session_.console().result(evaluation_text(result, corpus_));
-      perplexities.push_back(result.score.perplexity());
+      session_.console().result(result.text);
+      figures.push_back(result.figure);
     }
-    write_eval(session_.directory().path(), perplexities[0], perplexities[1]);
+    write_eval(session_.directory().path(), figures[0], figures[1]);
     Checkpoint done;  // its lines are kept: what comes later in this run begins after them
     done.set_text("stage", "eval");
     session_.save(std::move(done), true);
     session_.end_stage();
   }
 
-  const Registry& registry_;
+  const App& app_;
+  const Bench& bench_;
+  const Terms& terms_;
   Session& session_;
   std::string command_;
-  const Corpus& corpus_;
-  PtbOptions options_;
+  uint64_t seed_;
 };
 
 }  // namespace
 
-int execute_run(const Registry& registry, Session& session, const std::string& command,
-                const Corpus& corpus, const std::optional<DeriveOptions>& again) {
-  return Pipeline(registry, session, command, corpus).execute(again);
+int execute_run(const App& app, const Bench& bench, Session& session, const std::string& command,
+                const std::optional<DeriveOptions>& again) {
+  return Pipeline(app, bench, session, command).execute(again);
 }
 
 }  // namespace enas

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "apps/run/app.h"
 #include "apps/run/session.h"
-#include "data/text.h"
 
 namespace enas {
 
@@ -18,7 +18,7 @@ struct SubRun {
 };
 struct SubResult {
   std::string folder, arch;
-  double valid = 0, test = 0;  // perplexities
+  double valid = 0, test = 0;  // figures
 };
 
 // The settings of `train` for a part of a run: its train- options, or for a `train` with several
@@ -26,20 +26,19 @@ struct SubResult {
 Settings train_settings(const Registry& registry, const Settings& parent,
                         const std::string& command);
 // Runs or continues it; nothing where a signal came.
-std::optional<SubResult> train_sub_run(const Registry& registry, Session& parent,
-                                       const std::string& command, const SubRun& sub,
-                                       const Corpus& corpus);
+std::optional<SubResult> train_sub_run(const App& app, const Bench& bench, Session& parent,
+                                       const std::string& command, const SubRun& sub);
 // Runs them in turn; nothing where a signal came. Prints mean and spread.
-std::optional<std::vector<SubResult>> train_sub_runs(const Registry& registry, Session& parent,
-                                                     const std::string& command,
-                                                     const std::vector<SubRun>& subs,
-                                                     const Corpus& corpus);
+std::optional<std::vector<SubResult>> train_sub_runs(const App& app, const Bench& bench,
+                                                     Session& parent, const std::string& command,
+                                                     const std::vector<SubRun>& subs);
 
-// RUN/eval.json, written when a run has evaluated its model: {"valid": ppl, "test": ppl}.
+// RUN/eval.json, written when a run has evaluated its model: {"valid": figure, "test": figure}.
 void write_eval(const std::string& run, double valid, double test);
-SubResult read_eval(const std::string& run);
+SubResult read_eval(const std::string& run, const std::string& program);
 
 // Architecture texts of arch/top.json, best first; under a controller only its own.
-std::vector<std::string> top_architectures(const std::string& path, int64_t most);
+std::vector<std::string> top_architectures(const std::string& path, int64_t most,
+                                           const std::string& program);
 
 }  // namespace enas

@@ -1,16 +1,16 @@
 // Derive: scores controller samples and uniform ones with the shared weights, resumable between any
 // two (nas/derive.h).
 #pragma once
-#include "apps/ptb/options.h"
 #include "apps/run/session.h"
-#include "data/text.h"
+#include "apps/run/stages.h"
+#include "apps/run/terms.h"
 #include "nas/derive.h"
 
 namespace enas {
 
 struct DeriveOptions {
   int64_t samples = 100, top = 10;
-  int64_t batches = 0;  // validation windows; 0: all
+  int64_t batches = 0;  // of validation data; 0: all
   int64_t seed = -1;    // of the samples; -1: the search's own
   bool again = false;   // asked for by `derive RUN`, on a run that is finished
 
@@ -22,9 +22,8 @@ struct DeriveOptions {
 
 class DeriveStage {
  public:
-  // `search`: the options of the search whose shared.safetensors the run directory holds.
-  DeriveStage(Session& session, const PtbOptions& search, const DeriveOptions& options,
-              const Corpus& corpus);
+  // `search`: the one whose shared.safetensors the run directory holds.
+  DeriveStage(Session& session, const Terms& terms, Search search, const DeriveOptions& options);
   // True: RUN/arch/ is written. False: a signal came; a checkpoint was saved.
   bool run(const Checkpoint* from, double budget_share);
   // Options of an interrupted derive.
@@ -36,11 +35,9 @@ class DeriveStage {
   void report(const std::vector<Candidate>& ranked);
 
   Session& session_;
-  const PtbOptions& search_;
+  const Terms& terms_;
+  Search search_;
   DeriveOptions options_;
-  const Corpus& corpus_;
-  RnnChild child_;
-  RnnTask task_;
   Controller controller_;
   std::vector<Candidate> candidates_;
   size_t scored_ = 0;

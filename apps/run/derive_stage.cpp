@@ -1,40 +1,34 @@
-#include "apps/ptb/derive_stage.h"
+#include "apps/run/derive_stage.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
-#include "apps/ptb/architecture_file.h"
-#include "apps/ptb/weights.h"
+#include "apps/run/architecture_files.h"
 #include "apps/run/progress.h"
 #include "nas/baseline.h"
 
 namespace enas {
 
-DeriveStage::DeriveStage(Session& session, const PtbOptions& search, const DeriveOptions& options,
-                         const Corpus& corpus)
+DeriveStage::DeriveStage(Session& session, const Terms& terms, Search search,
+                         const DeriveOptions& options)
     : session_(session),
-      search_(search),
+      terms_(terms),
+      search_(std::move(search)),
       options_(options),
-      corpus_(corpus),
-      child_(search.space(), search.shared_child(corpus.vocabulary.size()), search.seed(),
-             DType::f32, nullptr, search.device()),
-      task_(child_, search.shared_task(), corpus.train, corpus.valid, corpus.vocabulary.eos),
-      controller_(child_.space().decisions(search.policy()), child_.space().operations(),
-                  search.controller(), search.seed()) {
+      controller_(search_.decisions, search_.operations, search_.controller, search_.seed) {
   const std::string path = session.directory().shared_weights();
   check(exists(path), ErrorKind::usage, "derive", path,
         " does not exist: the search has not finished; try resume");
   const WeightFile file = load_weights(path);
-  check_vocabulary(file.metadata, corpus, path);
-  restore(child_.parameters(), file);
+  search_.check_weights(file);
+  restore(*search_.learner.weights, file);
   restore(controller_.parameters(), file);
-  const uint64_t seed = options_.seed < 0 ? search.seed() : static_cast<uint64_t>(options_.seed);
-  if (search.random_strategy()) {
+  const uint64_t seed = options_.seed < 0 ? search_.seed : static_cast<uint64_t>(options_.seed);
+  if (search_.random) {
     ScoredCandidates scored;
     scored.load_state(file.tensors, "scored.");
-    candidates_ = random_candidates(scored, controller_.decisions(), options_.samples, seed);
+    candidates_ = random_candidates(scored, search_.decisions, options_.samples, seed);
   } else {
     candidates_ = derive_candidates(controller_, options_.samples, seed);
   }
@@ -61,14 +55,14 @@ void DeriveStage::save(bool must) {
 
 void DeriveStage::score(size_t i) {
   Candidate& candidate = candidates_[i];
-  candidate.score = task_.score(candidate.arch, options_.batches).perplexity();
+  candidate.score = search_.learner.score(candidate.arch, options_.batches);
   Metrics::Line line;
   line.add("phase", "derive")
       .add("step", static_cast<int64_t>(i) + 1)
       .add("time_s", session_.total_seconds());
-  line.add("ppl", candidate.score)
+  line.add(terms_.key, candidate.score)
       .add("split", "valid")
-      .add("arch", child_.space().to_string(candidate.arch));
+      .add("arch", search_.learner.text(candidate.arch));
   line.add("source", candidate.from_controller ? "controller" : "random");
   session_.write(line);
 }
@@ -83,19 +77,15 @@ bool DeriveStage::run(const Checkpoint* from, double budget_share) {
   } else if (options_.again) {
     save(true);  // from here on resume continues this derive
   }
-  const int64_t windows = options_.batches > 0 ? std::min(options_.batches, task_.reward_windows())
-                                               : task_.reward_windows();
-  session_.console().line(fmt::format("derive: {} candidates, each on {} of {} validation windows",
-                                      candidates_.size(), windows, task_.reward_windows()));
-  if (options_.batches > 0 && windows < task_.reward_windows()) {
-    const double tokens =
-        static_cast<double>(windows * task_.options().bptt * task_.options().reward_batch);
-    session_.console().warn(
-        fmt::format("derive: --batches {}: a score from {} tokens has a standard error of some "
-                    "{:.1f} %; ranks are noisy. "
-                    "Leave --batches out to score on all of the validation text",
-                    windows, static_cast<int64_t>(tokens),
-                    100 * 2.5 / std::sqrt(tokens)));  // sd of -log p a token is about 2.5 nats
+  const int64_t all = search_.learner.score_batches,
+                batches = options_.batches > 0 ? std::min(options_.batches, all) : all;
+  session_.console().line(fmt::format("derive: {} candidates, each on {} of {} validation {}",
+                                      candidates_.size(), batches, all, terms_.batches));
+  if (options_.batches > 0 && batches < all) {
+    session_.console().warn(fmt::format(
+        "derive: --batches {}: {}; ranks are noisy. Leave --batches out to score on all of the "
+        "validation {}",
+        batches, search_.learner.noise(batches), terms_.data));
   }
   Progress progress(session_.console(), "derive", "architectures",
                     static_cast<int64_t>(candidates_.size()), static_cast<int64_t>(scored_));
@@ -112,36 +102,35 @@ bool DeriveStage::run(const Checkpoint* from, double budget_share) {
     if (session_.save_due()) save(false);
     score(scored_);
     session_.count_step();
-    progress.advance(1, fmt::format("ppl {:.1f}", candidates_[scored_].score));
+    progress.advance(1, terms_.key + " " + terms_.show(candidates_[scored_].score, 1));
   }
   save(true);
   const std::vector<Candidate> done(candidates_.begin(),
                                     candidates_.begin() + static_cast<std::ptrdiff_t>(scored_));
-  report(rank(done, Better::lower));
+  report(rank(done, terms_.better));
   session_.end_stage();
   return true;
 }
 
 void DeriveStage::report(const std::vector<Candidate>& ranked) {
-  const RnnSpace& space = child_.space();
-  write_architectures(session_.directory().file("arch"), space, ranked, options_.top,
-                      cost_of(space, search_.stand_alone_child(corpus_.vocabulary.size())));
-  session_.console().line("derive: validation perplexity with shared weights (not final): " +
-                          compare_groups(ranked));
+  const auto& text = search_.learner.text;
+  write_architectures(session_.directory().file("arch"), terms_, search_, ranked, options_.top);
+  session_.console().line("derive: validation " + terms_.figure +
+                          " with shared weights (not final): " + compare_groups(ranked));
   const size_t shown = std::min<size_t>(ranked.size(), 5);
   for (size_t i = 0; i < shown; ++i) {
-    session_.console().line(fmt::format("  {}. ppl {:.2f}  {:10}  {}", i + 1, ranked[i].score,
-                                        ranked[i].from_controller ? "controller" : "random",
-                                        space.to_string(ranked[i].arch)));
+    session_.console().line(
+        fmt::format("  {}. {} {}  {:10}  {}", i + 1, terms_.key, terms_.show(ranked[i].score, 2),
+                    ranked[i].from_controller ? "controller" : "random", text(ranked[i].arch)));
   }
   if (ranked.empty()) return;
-  const bool random = search_.random_strategy();
+  const bool random = search_.random;
   const auto best = std::find_if(ranked.begin(), ranked.end(),
                                  [&](const Candidate& c) { return random || c.from_controller; });
   if (best == ranked.end()) return;
   session_.console().line(fmt::format("derive: best{}: {}  ({})",
-                                      random ? "" : " of the controller",
-                                      space.to_string(best->arch), space.to_words(best->arch)));
+                                      random ? "" : " of the controller", text(best->arch),
+                                      search_.words(best->arch)));
 }
 
 }  // namespace enas
