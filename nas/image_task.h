@@ -53,7 +53,7 @@ Tensor normalized(const Tensor& images, const Tensor& indices, const ChannelMome
 struct ImageTaskOptions {
   int64_t reward_batch = 128;  // images of a reward, and at most of each batch of score()
   uint64_t seed = 1;
-  ChannelMoments moments;         // of the training part
+  ChannelMoments moments = {};    // of the training part
   double auxiliary_weight = 0.4;  // of the auxiliary head's loss
   int64_t drop_path_steps = 0;    // steps over which the drop-path schedule runs; 0: no drop path
   bool reward_dropout = false;    // parity switch: the head's dropout stays on in rewards
