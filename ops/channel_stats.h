@@ -40,4 +40,15 @@ struct Deferred {
   StatsUse use = StatsUse::batch;
 };
 
+// Of [..., C], f32 or f64; an op without gradient. A convolution leaves them in its epilogue, from
+// the same pieces (ops/channel_moments.h).
+ChannelStats channel_stats(const Tensor& x);
+
+namespace cpu {
+void channel_stats(const Tensor& x, Tensor& mean, Tensor& variance);
+}
+namespace cuda {
+void channel_stats(const Tensor& x, Tensor& mean, Tensor& variance);
+}
+
 }  // namespace enas

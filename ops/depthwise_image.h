@@ -1,0 +1,128 @@
+// One image of a depthwise convolution, by plain loops: what f64 and unusual kernels run. Part of
+// ops/depthwise_conv2d.h and ops/separable_conv.h, whose drivers (ops/separable_driver.h) take this
+// or the vector form (ops/separable_image.h).
+#pragma once
+#include <algorithm>
+
+#include "ops/channel_affine.h"
+#include "ops/window2d.h"
+
+namespace enas {
+
+struct ImageWindow {
+  int64_t images, height, width, channels, out_height, out_width, kernel, stride, top, left;
+  int64_t size() const { return height * width * channels; }
+  int64_t out_pixels() const { return out_height * out_width; }
+  int64_t out_size() const { return out_pixels() * channels; }
+  int64_t weights() const { return kernel * kernel * channels; }
+};
+inline ImageWindow image_window(const Shape& x, const Window2d& w) {
+  return {x[0],           x[1],     x[2],     x[3],           w.output(x[1]),
+          w.output(x[2]), w.kernel, w.stride, w.before(x[1]), w.before(x[2])};
+}
+// Refuses what is no depthwise convolution of x [N, H, W, C] by w [K, K, C].
+inline void check_depthwise(const char* op, const Tensor& x, const Tensor& w,
+                            const Window2d& window) {
+  check(x.rank() == 4 && x.numel() > 0, op, "needs images [N, H, W, C], got ", x.shape());
+  check(w.shape() == Shape{window.kernel, window.kernel, x.size(3)}, op, "needs weights [",
+        window.kernel, ", ", window.kernel, ", ", x.size(3), "] for x ", x.shape(), ", got ",
+        w.shape());
+  check(w.dtype() == x.dtype(), op, "x is ", x.dtype(), ", the weights are ", w.dtype());
+}
+
+// The work of one image for one thread, with the buffers it needs. Order of calls: activate, then
+// depthwise or weight_gradient; set_output_gradient, then weight_gradient and data_gradient.
+template <class T>
+class PlainImage {
+ public:
+  // w [K, K, C]; pointwise [C, Cout] or null.
+  struct Weights {
+    Weights(const ImageWindow&, const T* w, const T* p, int64_t out, const ChannelAffine<T>& rule)
+        : depthwise(w), pointwise(p), out_channels(out), load(rule) {}
+    const T *depthwise, *pointwise;
+    int64_t out_channels;
+    const ChannelAffine<T>& load;
+  };
+  PlainImage(const ImageWindow& g, const Weights& w)
+      : g_(g),
+        w_(w),
+        a_(static_cast<size_t>(g.size())),
+        t_(static_cast<size_t>(g.out_size())),
+        dt_(static_cast<size_t>(g.out_size())) {}
+
+  // a = the normalised and rectified image x.
+  void activate(const T* x) {
+    for (size_t i = 0; i < a_.size(); ++i) a_[i] = w_.load(x[i], i % channels());
+  }
+  // y [H', W', C] = a convolved.
+  void depthwise(T* y) {
+    std::fill_n(y, g_.out_size(), T(0));
+    for_each_tap([&](size_t out, size_t in, size_t w) { y[out] += a_[in] * w_.depthwise[w]; });
+  }
+  // y [H', W', Cout] = (a convolved) P.
+  void separable(T* y) {
+    depthwise(t_.data());
+    std::fill_n(y, g_.out_pixels() * w_.out_channels, T(0));
+    for_each_product([&](size_t t, size_t p, size_t o) { y[o] += t_[t] * w_.pointwise[p]; });
+  }
+  void set_output_gradient(const T* dt) { std::copy_n(dt, dt_.size(), dt_.begin()); }
+  // From dy [H', W', Cout]; dp += t^T dy where it is wanted.
+  void set_separable_gradient(const T* dy, T* dp) {
+    std::fill(dt_.begin(), dt_.end(), T(0));
+    for_each_product([&](size_t t, size_t p, size_t o) { dt_[t] += dy[o] * w_.pointwise[p]; });
+    if (dp == nullptr) return;
+    depthwise(t_.data());
+    for_each_product([&](size_t t, size_t p, size_t o) { dp[p] += t_[t] * dy[o]; });
+  }
+  // dw += a * dt.
+  void weight_gradient(T* dw) {
+    for_each_tap([&](size_t out, size_t in, size_t w) { dw[w] += a_[in] * dt_[out]; });
+  }
+  // dx (+)= the gradient of z where it passes; sums [2][C] as NormLoops::sums, where not null.
+  void data_gradient(const T* x, T* dx, bool add, T* sums) {
+    std::fill(a_.begin(), a_.end(), T(0));
+    for_each_tap([&](size_t out, size_t in, size_t w) { a_[in] += dt_[out] * w_.depthwise[w]; });
+    for (size_t i = 0; i < a_.size(); ++i) {
+      const size_t c = i % channels();
+      const T dz = w_.load.passes(x[i], c) ? a_[i] : T(0);
+      dx[i] = add ? dx[i] + dz : dz;
+      if (sums == nullptr) continue;
+      sums[c] += dz;
+      sums[channels() + c] += dz * (x[i] - w_.load.mean[c]);
+    }
+  }
+
+ private:
+  size_t channels() const { return static_cast<size_t>(g_.channels); }
+  template <class F>
+  void for_each_tap(F&& f) const {
+    size_t out = 0;
+    for (int64_t i = 0; i < g_.out_height; ++i) {
+      for (int64_t j = 0; j < g_.out_width; ++j, out += channels()) {
+        for (int64_t t = 0; t < g_.kernel * g_.kernel; ++t) {
+          const int64_t r = i * g_.stride - g_.top + t / g_.kernel;
+          const int64_t q = j * g_.stride - g_.left + t % g_.kernel;
+          if (r < 0 || r >= g_.height || q < 0 || q >= g_.width) continue;
+          const auto in = static_cast<size_t>((r * g_.width + q) * g_.channels);
+          const auto w = static_cast<size_t>(t) * channels();
+          for (size_t c = 0; c < channels(); ++c) f(out + c, in + c, w + c);
+        }
+      }
+    }
+  }
+  template <class F>
+  void for_each_product(F&& f) const {
+    const auto out = static_cast<size_t>(w_.out_channels);
+    for (size_t t = 0, row = 0; t < t_.size(); row += out) {
+      for (size_t c = 0; c < channels(); ++c, ++t) {
+        for (size_t o = 0; o < out; ++o) f(t, c * out + o, row + o);
+      }
+    }
+  }
+
+  const ImageWindow& g_;
+  const Weights& w_;
+  std::vector<T> a_, t_, dt_;
+};
+
+}  // namespace enas
