@@ -224,10 +224,20 @@ void register_use(const char* use, const OpFamily& family, const OpCase& c,
 const std::map<std::string, std::vector<std::string>> kOtherFamilies = {
     {"optimizer_update", {"sgd_update", "adam_update"}}};
 const std::map<std::string, std::string> kOtherTests = {
-    {"controller_rollout", "controller_rollout_test.cpp"}, {"dropout_mask", "dropout_test.cpp"}};
+    {"controller_rollout", "controller_rollout_test.cpp"},
+    {"choice_counts", "controller_rollout_test.cpp"},
+    {"offsets_of", "controller_rollout_test.cpp"},
+    {"dropout_mask", "dropout_test.cpp"}};
 // Headers of parts that several ops are made of, tested through these.
-const std::set<std::string> kParts = {"cell_input.h", "weight_gradient.h", "update_pieces.h",
-                                      "row_statistics.h"};
+const std::set<std::string> kParts = {"cell_input.h",
+                                      "weight_gradient.h",
+                                      "update_pieces.h",
+                                      "row_statistics.h",
+                                      "panels.h",
+                                      "controller_plan.h",
+                                      "controller_score_kernels.h",
+                                      "controller_score_walk.h",
+                                      "doubles.simd.h"};
 
 // The functions declared in a header outside its cpu and cuda namespaces, without inline ones and
 // templates.
