@@ -4,6 +4,7 @@
 #pragma once
 #include <algorithm>
 #include <concepts>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -76,7 +77,7 @@ concept ImageNet = requires(N net, Tape& tape, const Architecture& arch, const T
 // Held-out images in their fixed order: batches for rewards and for whole scores.
 class HeldOut {
  public:
-  // Refuses (usage) an empty set. Pixels go to `device`.
+  // Refuses (usage) an empty set and a batch below 1. Pixels go to `device`.
   HeldOut(const ImageSet& set, int64_t batch, uint64_t seed, Device device);
   ImageIndices reward_batch(uint64_t sample);  // a full batch of its own for each sample
   ImageIndices score_batch(int64_t k) { return score_.batch_once(0, k); }
@@ -91,10 +92,11 @@ class HeldOut {
 template <ImageNet Net>
 class ImageTask {
  public:
+  // valid may be empty: then rewards and score are refused (usage).
   ImageTask(Net& net, const ImageTaskOptions& options, const ImageSet& valid)
-      : net_(net),
-        options_(options),
-        valid_(valid, options.reward_batch, options.seed, net.device()) {}
+      : net_(net), options_(options) {
+    if (valid.size() > 0) valid_.emplace(valid, options.reward_batch, options.seed, net.device());
+  }
 
   // Of shared_step: cross-entropy on a batch, plus the auxiliary head's.
   Var train_loss(Tape& tape, const Architecture& arch, const ImageBatch& batch, uint64_t draw);
@@ -111,7 +113,7 @@ class ImageTask {
   std::vector<double> rewards(std::span<const Architecture> architectures, uint64_t first);
   // The whole held-out part in its fixed order; batches > 0: only the first ones.
   ImageScore score(const Architecture& arch, int64_t batches = 0);
-  int64_t score_batches() const { return valid_.score_batches(); }
+  int64_t score_batches() const { return valid_ ? valid_->score_batches() : 0; }
   // All images of a set in their order: the figure that is reported.
   ImageScore evaluate(const Architecture& arch, const ImageSet& set);
   // Probabilities of the classes, u8 images [N, H, W, 3].
@@ -127,12 +129,17 @@ class ImageTask {
     mode.seed = options_.seed;
     return mode;
   }
+  HeldOut& held_out() {
+    check(valid_.has_value(), ErrorKind::usage, "image task",
+          "has no held-out images to score on; give some, or do not score");
+    return *valid_;
+  }
   void score_into(UnreadImages& scores, const Architecture& arch, const Tensor& images,
                   const ImageIndices& batch, const PassMode& mode);
 
   Net& net_;
   ImageTaskOptions options_;
-  HeldOut valid_;
+  std::optional<HeldOut> valid_;
   UnreadImages last_;
   bool finished_ = true;
   Tape scoring_;
@@ -172,12 +179,13 @@ void ImageTask<Net>::score_into(UnreadImages& scores, const Architecture& arch,
 template <ImageNet Net>
 std::vector<double> ImageTask<Net>::rewards(std::span<const Architecture> architectures,
                                             uint64_t first) {
+  HeldOut& held = held_out();
   std::vector<UnreadImages> scores(architectures.size());
   for (size_t s = 0; s < scores.size(); ++s) {
     PassMode mode = scoring_mode();
     mode.dropout = options_.reward_dropout;
     mode.draw = ~uint64_t{0} - (first + s);  // masks that no training step draws
-    score_into(scores[s], architectures[s], valid_.images(), valid_.reward_batch(first + s), mode);
+    score_into(scores[s], architectures[s], held.images(), held.reward_batch(first + s), mode);
   }
   if (!scores.empty()) scores.back().read();  // one wait: those before have arrived then
   std::vector<double> list;
@@ -187,10 +195,11 @@ std::vector<double> ImageTask<Net>::rewards(std::span<const Architecture> archit
 
 template <ImageNet Net>
 ImageScore ImageTask<Net>::score(const Architecture& arch, int64_t batches) {
-  const int64_t all = valid_.score_batches(), n = batches > 0 ? std::min(batches, all) : all;
+  HeldOut& held = held_out();
+  const int64_t all = held.score_batches(), n = batches > 0 ? std::min(batches, all) : all;
   UnreadImages scores;
   for (int64_t k = 0; k < n; ++k)
-    score_into(scores, arch, valid_.images(), valid_.score_batch(k), scoring_mode());
+    score_into(scores, arch, held.images(), held.score_batch(k), scoring_mode());
   return scores.read();
 }
 

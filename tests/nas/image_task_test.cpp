@@ -265,8 +265,14 @@ TEST_F(ImageTasks, ANetworkThatIsNotFiniteHasNoReward) {
   EXPECT_TRUE(std::isnan(task_.score(archs_[0]).loss()));
 }
 
+// All images may be trained on: then there is nothing to score.
 TEST_F(ImageTasks, RefusesNoHeldOutImages) {
-  EXPECT_THROW((ImageTask<MacroChild>(child_, {}, ImageSet{})), Error);
+  ImageTask<MacroChild> none(child_, {}, ImageSet{});
+  Tape tape;
+  EXPECT_GT(none.train_loss(tape, archs_[0], batch(), 0).value().item(), 0);
+  EXPECT_EQ(none.score_batches(), 0);
+  EXPECT_THROW(none.score(archs_[0]), Error);
+  EXPECT_THROW(none.rewards({archs_.data(), 1}, 0), Error);
   ImageTaskOptions options;
   options.reward_batch = 0;
   EXPECT_THROW((ImageTask<MacroChild>(child_, options, valid_)), Error);
