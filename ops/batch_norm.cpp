@@ -75,10 +75,10 @@ void backward(const Tensor& x, const NormValues& n, const Tensor& dy, const Tens
     std::vector<std::vector<T>> parts(static_cast<size_t>(chunks));
     parallel_chunks(chunks, [&](int chunk) {
       std::vector<T>& part = parts[static_cast<size_t>(chunk)];
-      part.assign(static_cast<size_t>(2 * r.channels), T(0));
+      part.assign(loops.sums_size(), T(0));
       const auto add = [&](int64_t begin, int64_t end, int64_t i) {
         const int64_t at = begin * r.channels;
-        loops.sums(in + at, up + at, factor(i), end - begin, part.data());
+        loops.sums(in + at, up + at, factor(i), nullptr, false, end - begin, part.data());
       };
       const int64_t first = r.rows * chunk / chunks, last = r.rows * (chunk + 1) / chunks;
       kept != nullptr ? for_each_example(r, first, last, add) : add(first, last, 0);

@@ -1,6 +1,7 @@
 #include "ops/depthwise_conv2d.h"
 
 #include "ops/separable_driver.h"
+#include "ops/separable_image.h"
 #include "tensor/dispatch.h"
 
 namespace enas {
@@ -21,15 +22,15 @@ Var depthwise_conv2d(const Var& x, const Var& w, const Window2d& window, bool re
 namespace {
 
 template <class T>
-ChannelAffine<T> relu_only(bool relu) {
+NormLoops<T> relu_only(bool relu, int64_t channels) {
   ChannelAffine<T> load;
   load.relu = relu;
-  return load;
+  return {load, channels};
 }
 
 template <class Image, class T>
 void forward(const ImageWindow& g, const T* x, const T* w, bool relu, T* y) {
-  const ChannelAffine<T> load = relu_only<T>(relu);
+  const NormLoops<T> load = relu_only<T>(relu, g.channels);
   const typename Image::Weights weights(g, w, nullptr, 0, load);
   for_each_group_of_images<Image>(g, weights, groups_of_images(g),
                                   [&](size_t, Image& image, int64_t first, int64_t last) {
@@ -43,24 +44,24 @@ void forward(const ImageWindow& g, const T* x, const T* w, bool relu, T* y) {
 template <class Image, class T>
 void backward(const ImageWindow& g, const T* x, const T* w, bool relu, const T* dy,
               const GradOut& dx, const GradOut& dw) {
-  const ChannelAffine<T> load = relu_only<T>(relu);
+  const NormLoops<T> load = relu_only<T>(relu, g.channels);
   const typename Image::Weights weights(g, w, nullptr, 0, load);
   const int groups = groups_of_images(g);
   std::vector<std::vector<T>> parts(static_cast<size_t>(groups));
   for_each_group_of_images<Image>(
       g, weights, groups, [&](size_t group, Image& image, int64_t first, int64_t last) {
-        std::vector<T>& part = parts[group];
-        if (dw.wanted()) part.assign(static_cast<size_t>(g.weights()), T(0));
+        std::vector<T> sums(load.sums_size());  // not used
         for (int64_t n = first; n < last; ++n) {
           image.set_output_gradient(dy + n * g.out_size());
           if (dw.wanted()) {
             image.activate(x + n * g.size());
-            image.weight_gradient(part.data());
+            image.weight_gradient();
           }
           if (!dx.wanted()) continue;
           image.data_gradient(x + n * g.size(), Tensor(dx.grad).data<T>() + n * g.size(),
-                              dx.into == Into::add, nullptr);
+                              dx.into == Into::add, sums.data());
         }
+        parts[group] = image.take_weight_gradient();
       });
   join_parts(parts, dw);
 }
@@ -72,6 +73,11 @@ void cpu::depthwise_conv2d_forward(const Tensor& x, const Tensor& w, const Windo
   const ImageWindow g = image_window(x.shape(), window);
   visit_real(x.dtype(), "depthwise_conv2d", [&](auto tag) {
     using T = decltype(tag);
+    if constexpr (sizeof(T) == 4) {
+      if (FastImage::serves(g)) {
+        return forward<FastImage>(g, x.data<T>(), w.data<T>(), relu, y.data<T>());
+      }
+    }
     forward<PlainImage<T>>(g, x.data<T>(), w.data<T>(), relu, y.data<T>());
   });
 }
@@ -82,6 +88,11 @@ void cpu::depthwise_conv2d_backward(const Tensor& x, const Tensor& w, const Wind
   const ImageWindow g = image_window(x.shape(), window);
   visit_real(x.dtype(), "depthwise_conv2d", [&](auto tag) {
     using T = decltype(tag);
+    if constexpr (sizeof(T) == 4) {
+      if (FastImage::serves(g)) {
+        return backward<FastImage>(g, x.data<T>(), w.data<T>(), relu, dy.data<T>(), dx, dw);
+      }
+    }
     backward<PlainImage<T>>(g, x.data<T>(), w.data<T>(), relu, dy.data<T>(), dx, dw);
   });
 }

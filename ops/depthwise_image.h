@@ -4,7 +4,7 @@
 #pragma once
 #include <algorithm>
 
-#include "ops/channel_affine.h"
+#include "ops/norm_loops.h"
 #include "ops/window2d.h"
 
 namespace enas {
@@ -37,11 +37,11 @@ class PlainImage {
  public:
   // w [K, K, C]; pointwise [C, Cout] or null.
   struct Weights {
-    Weights(const ImageWindow&, const T* w, const T* p, int64_t out, const ChannelAffine<T>& rule)
+    Weights(const ImageWindow&, const T* w, const T* p, int64_t out, const NormLoops<T>& rule)
         : depthwise(w), pointwise(p), out_channels(out), load(rule) {}
     const T *depthwise, *pointwise;
     int64_t out_channels;
-    const ChannelAffine<T>& load;
+    const NormLoops<T>& load;
   };
   PlainImage(const ImageWindow& g, const Weights& w)
       : g_(g),
@@ -51,9 +51,7 @@ class PlainImage {
         dt_(static_cast<size_t>(g.out_size())) {}
 
   // a = the normalised and rectified image x.
-  void activate(const T* x) {
-    for (size_t i = 0; i < a_.size(); ++i) a_[i] = w_.load(x[i], i % channels());
-  }
+  void activate(const T* x) { w_.load.apply(x, T(1), a_.data(), false, g_.height * g_.width); }
   // y [H', W', C] = a convolved.
   void depthwise(T* y) {
     std::fill_n(y, g_.out_size(), T(0));
@@ -66,30 +64,27 @@ class PlainImage {
     for_each_product([&](size_t t, size_t p, size_t o) { y[o] += t_[t] * w_.pointwise[p]; });
   }
   void set_output_gradient(const T* dt) { std::copy_n(dt, dt_.size(), dt_.begin()); }
-  // From dy [H', W', Cout]; dp += t^T dy where it is wanted.
-  void set_separable_gradient(const T* dy, T* dp) {
+  // From dy [H', W', Cout]; with `dp` adds t^T dy to what take_pointwise_gradient() hands out.
+  void set_separable_gradient(const T* dy, bool dp) {
     std::fill(dt_.begin(), dt_.end(), T(0));
     for_each_product([&](size_t t, size_t p, size_t o) { dt_[t] += dy[o] * w_.pointwise[p]; });
-    if (dp == nullptr) return;
+    if (!dp) return;
     depthwise(t_.data());
-    for_each_product([&](size_t t, size_t p, size_t o) { dp[p] += t_[t] * dy[o]; });
+    dp_.resize(static_cast<size_t>(g_.channels * w_.out_channels));
+    for_each_product([&](size_t t, size_t p, size_t o) { dp_[p] += t_[t] * dy[o]; });
   }
-  // dw += a * dt.
-  void weight_gradient(T* dw) {
-    for_each_tap([&](size_t out, size_t in, size_t w) { dw[w] += a_[in] * dt_[out]; });
+  // Adds a * dt to the weight gradient that take_weight_gradient() hands out.
+  void weight_gradient() {
+    dw_.resize(static_cast<size_t>(g_.weights()));
+    for_each_tap([&](size_t out, size_t in, size_t w) { dw_[w] += a_[in] * dt_[out]; });
   }
-  // dx (+)= the gradient of z where it passes; sums [2][C] as NormLoops::sums, where not null.
+  std::vector<T> take_weight_gradient() { return std::move(dw_); }
+  std::vector<T> take_pointwise_gradient() { return std::move(dp_); }
+  // dx (+)= the gradient of z where it passes, and its sums (NormLoops::sums).
   void data_gradient(const T* x, T* dx, bool add, T* sums) {
     std::fill(a_.begin(), a_.end(), T(0));
     for_each_tap([&](size_t out, size_t in, size_t w) { a_[in] += dt_[out] * w_.depthwise[w]; });
-    for (size_t i = 0; i < a_.size(); ++i) {
-      const size_t c = i % channels();
-      const T dz = w_.load.passes(x[i], c) ? a_[i] : T(0);
-      dx[i] = add ? dx[i] + dz : dz;
-      if (sums == nullptr) continue;
-      sums[c] += dz;
-      sums[channels() + c] += dz * (x[i] - w_.load.mean[c]);
-    }
+    w_.load.sums(x, a_.data(), T(1), dx, add, g_.height * g_.width, sums);
   }
 
  private:
@@ -122,7 +117,7 @@ class PlainImage {
 
   const ImageWindow& g_;
   const Weights& w_;
-  std::vector<T> a_, t_, dt_;
+  std::vector<T> a_, t_, dt_, dw_, dp_;
 };
 
 }  // namespace enas

@@ -1,6 +1,7 @@
 #include "ops/separable_conv.h"
 
 #include "ops/separable_driver.h"
+#include "ops/separable_image.h"
 #include "tensor/dispatch.h"
 
 namespace enas {
@@ -58,7 +59,7 @@ namespace {
 template <class Image, class T>
 void forward(const Tensor& x, const SeparableValues& v, Tensor& y, ChannelStats& stats) {
   const ImageWindow g = image_window(x.shape(), v.window);
-  const ChannelAffine<T> load(v.norm);
+  const NormLoops<T> load((ChannelAffine<T>(v.norm)), g.channels);
   const int64_t out = v.pointwise.size(1), image_out = g.out_pixels() * out;
   const typename Image::Weights weights(g, v.depthwise.data<T>(), v.pointwise.data<T>(), out, load);
   const T* in = x.data<T>();
@@ -98,7 +99,7 @@ Tensor place_of_dz(const Tensor& x, const SeparableValues& v, const SeparableGra
 
 // The second visit, when the sums over the batch are known.
 template <class T>
-void finish(const Tensor& x, const SeparableValues& v, const ChannelAffine<T>& load,
+void finish(const Tensor& x, const SeparableValues& v, const NormLoops<T>& load,
             const Parts<T>& parts, const Tensor& dz, const SeparableGrads& grads) {
   const int64_t channels = x.size(3), rows = x.numel() / channels;
   NormValues passed = v.norm;  // the mask is in dz already
@@ -108,7 +109,7 @@ void finish(const Tensor& x, const SeparableValues& v, const ChannelAffine<T>& l
   for (const std::vector<T>& part : parts.sums) loops.join(part.data(), sums);
   sums.put_parameters({{}, grads.dscale, grads.doffset});
   if (!grads.dx.wanted()) return;
-  const NormBackward<T> rule(load, sums, v.norm.batch, rows);
+  const NormBackward<T> rule(load.affine(), sums, v.norm.batch, rows);
   const auto back = loops.backward(rule);
   const T *in = x.data<T>(), *up = dz.data<T>();
   T* down = Tensor(grads.dx.grad).data<T>();
@@ -122,35 +123,33 @@ template <class Image, class T>
 void backward(const Tensor& x, const SeparableValues& v, const Tensor& dy,
               const SeparableGrads& grads) {
   const ImageWindow g = image_window(x.shape(), v.window);
-  const ChannelAffine<T> load(v.norm);
+  const NormLoops<T> load((ChannelAffine<T>(v.norm)), g.channels);
   const int64_t out = v.pointwise.size(1), image_out = g.out_pixels() * out;
   const typename Image::Weights weights(g, v.depthwise.data<T>(), v.pointwise.data<T>(), out, load);
   const int groups = groups_of_images(g);
   Parts<T> parts(static_cast<size_t>(groups));
   Tensor dz = place_of_dz<T>(x, v, grads);
-  const bool add = !load.affine && grads.dx.into == Into::add;
+  const bool norm = load.affine().affine, add = !norm && grads.dx.into == Into::add;
   const T *in = x.data<T>(), *up = dy.data<T>();
   T* down = dz.defined() ? dz.data<T>() : nullptr;
-  const auto start = [](std::vector<T>& part, bool wanted, int64_t n) {
-    if (wanted) part.assign(static_cast<size_t>(n), T(0));
-    return wanted ? part.data() : nullptr;
-  };
   for_each_group_of_images<Image>(
       g, weights, groups, [&](size_t group, Image& image, int64_t first, int64_t last) {
-        T* dp = start(parts.pointwise[group], grads.dpointwise.wanted(), g.channels * out);
-        T* dd = start(parts.depthwise[group], grads.ddepthwise.wanted(), g.weights());
-        T* sums = start(parts.sums[group], load.affine, 2 * g.channels);
+        const bool dp = grads.dpointwise.wanted(), dd = grads.ddepthwise.wanted();
+        parts.sums[group].assign(load.sums_size(), T(0));
         for (int64_t n = first; n < last; ++n) {
-          if (dp != nullptr || dd != nullptr) image.activate(in + n * g.size());
+          if (dp || dd) image.activate(in + n * g.size());
           image.set_separable_gradient(up + n * image_out, dp);
-          if (dd != nullptr) image.weight_gradient(dd);
+          if (dd) image.weight_gradient();
           if (down == nullptr) continue;
-          image.data_gradient(in + n * g.size(), down + n * g.size(), add, sums);
+          image.data_gradient(in + n * g.size(), down + n * g.size(), add,
+                              parts.sums[group].data());
         }
+        parts.depthwise[group] = image.take_weight_gradient();
+        parts.pointwise[group] = image.take_pointwise_gradient();
       });
   join_parts(parts.pointwise, grads.dpointwise);
   join_parts(parts.depthwise, grads.ddepthwise);
-  if (load.affine) finish(x, v, load, parts, dz, grads);
+  if (norm) finish(x, v, load, parts, dz, grads);
 }
 
 }  // namespace
@@ -159,6 +158,11 @@ void cpu::separable_conv_forward(const Tensor& x, const SeparableValues& v, Tens
                                  ChannelStats& stats) {
   visit_real(x.dtype(), kOp, [&](auto tag) {
     using T = decltype(tag);
+    if constexpr (sizeof(T) == 4) {
+      if (FastImage::serves(image_window(x.shape(), v.window))) {
+        return forward<FastImage, T>(x, v, y, stats);
+      }
+    }
     forward<PlainImage<T>, T>(x, v, y, stats);
   });
 }
@@ -167,6 +171,11 @@ void cpu::separable_conv_backward(const Tensor& x, const SeparableValues& v, con
                                   const SeparableGrads& grads) {
   visit_real(x.dtype(), kOp, [&](auto tag) {
     using T = decltype(tag);
+    if constexpr (sizeof(T) == 4) {
+      if (FastImage::serves(image_window(x.shape(), v.window))) {
+        return backward<FastImage, T>(x, v, dy, grads);
+      }
+    }
     backward<PlainImage<T>, T>(x, v, dy, grads);
   });
 }

@@ -80,7 +80,7 @@ OpCase sep_case(std::string label, const SepCase& s) {
     c.kink_margin = [s](const std::vector<Values>& in) { return smallest(loaded(s, in)); };
   }
   c.check = {.step = 1e-4, .relative = 1e-7, .most_elements = 40};
-  if (s.large()) c.check = {.step = 1e-6, .relative = 1e-2, .most_elements = 3}, c.draws = 1;
+  if (s.large()) c.check = {.step = 1e-6, .relative = 1e-2, .most_elements = 1}, c.draws = 1;
   const RefImage& i = s.image;
   const auto pixels =
       static_cast<double>(i.n * s.window.output(i.height) * s.window.output(i.width));
