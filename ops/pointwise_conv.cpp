@@ -2,11 +2,16 @@
 
 #include <algorithm>
 
-#include "ops/conv_rows.h"
+#include "ops/channel_moments.h"
+#include "ops/panels.h"
+#include "ops/partial_sums.h"
 #include "tensor/dispatch.h"
 #include "tensor/thread_pool.h"
 
 namespace enas {
+
+ISA_SELECT(relu_copy, void(const float* x, float* to, int64_t n));
+ISA_SELECT(relu_mask, void(const float* x, const float* g, float* dx, int64_t n, bool add));
 namespace {
 
 void check_operands(std::span<const Var> sources, std::span<const Var> weights) {
@@ -92,36 +97,32 @@ RawConv pointwise_conv(std::span<const Var> sources, std::span<const Var> weight
 
 namespace {
 
-template <class T>
-T loaded(T v, bool relu) {
-  return relu && v < T{0} ? T{0} : v;
-}
+// The plain loops: f64, for gradient checks.
+double loaded(double v, bool relu) { return relu && v < 0 ? 0 : v; }
 
 // y [rows x co] (+)= f(x) [rows x ci] w
-template <class T>
-void plain_product(const T* x, const T* w, int64_t rows, int64_t ci, int64_t co, bool relu,
-                   bool add, T* y) {
+void plain_forward(const double* x, const double* w, int64_t rows, int64_t ci, int64_t co,
+                   bool relu, bool add, double* y) {
   parallel_for(rows, 1 + 4096 / (ci * co + 1), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
-      T* const out = y + r * co;
-      if (!add) std::fill_n(out, co, T{0});
+      double* const out = y + r * co;
+      if (!add) std::fill_n(out, co, 0.0);
       for (int64_t a = 0; a < ci; ++a) {
-        const T v = loaded(x[r * ci + a], relu);
+        const double v = loaded(x[r * ci + a], relu);
         for (int64_t b = 0; b < co; ++b) out[b] += v * w[a * co + b];
       }
     }
   });
 }
 
-// dx [rows x ci] (+)= f'(x) dy w^T
-template <class T>
-void plain_backward_data(const T* x, const T* w, const T* dy, int64_t rows, int64_t ci, int64_t co,
-                         bool add, T* dx) {
+// dx [rows x ci] (+)= f'(x) dy w^T; x null: f is nothing
+void plain_backward_data(const double* x, const double* w, const double* dy, int64_t rows,
+                         int64_t ci, int64_t co, bool add, double* dx) {
   parallel_for(rows, 1 + 4096 / (ci * co + 1), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin * ci; i < end * ci; ++i) {
-      T sum = add ? dx[i] : T{0};
-      if (x == nullptr || x[i] > T{0}) {
-        const T *up = dy + i / ci * co, *row = w + i % ci * co;
+      double sum = add ? dx[i] : 0;
+      if (x == nullptr || x[i] > 0) {
+        const double *up = dy + i / ci * co, *row = w + i % ci * co;
         for (int64_t b = 0; b < co; ++b) sum += up[b] * row[b];
       }
       dx[i] = sum;
@@ -130,18 +131,147 @@ void plain_backward_data(const T* x, const T* w, const T* dy, int64_t rows, int6
 }
 
 // dw (+)= f(x)^T dy, split over rows of dw
-template <class T>
-void plain_backward_weight(const T* x, const T* dy, int64_t rows, int64_t ci, int64_t co, bool relu,
-                           bool add, T* dw) {
+void plain_backward_weight(const double* x, const double* dy, int64_t rows, int64_t ci, int64_t co,
+                           bool relu, bool add, double* dw) {
   parallel_for(ci, 1, [&](int64_t begin, int64_t end) {
-    if (!add) std::fill(dw + begin * co, dw + end * co, T{0});
+    if (!add) std::fill(dw + begin * co, dw + end * co, 0.0);
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t a = begin; a < end; ++a) {
-        const T v = loaded(x[r * ci + a], relu);
+        const double v = loaded(x[r * ci + a], relu);
         for (int64_t b = 0; b < co; ++b) dw[a * co + b] += v * dy[r * co + b];
       }
     }
   });
+}
+
+// f32: rows in blocks that leave their moments, blocks in strips that fit the first cache.
+constexpr int64_t kBlock = 256, kStrip = 64;
+constexpr int64_t kGrain = 1 << 19;  // multiply-adds a chunk
+int64_t blocks_of(int64_t rows) { return (rows + kBlock - 1) / kBlock; }
+
+// Calls f(begin, end) over rows in chunks of whole blocks, `worth` multiply-adds a row.
+template <class F>
+void each_chunk(int64_t rows, int64_t worth, F&& f) {
+  parallel_for(blocks_of(rows), kGrain / (kBlock * worth + 1), [&](int64_t begin, int64_t end) {
+    f(begin * kBlock, std::min(end * kBlock, rows));
+  });
+}
+template <class F>
+void each_strip(int64_t begin, int64_t end, F&& f) {
+  for (int64_t r = begin; r < end; r += kStrip) f(r, std::min(kStrip, end - r));
+}
+
+int64_t channels_of(std::span<const Tensor> tensors, int axis) {
+  int64_t total = 0;
+  for (const Tensor& t : tensors) total += t.defined() ? t.size(axis) : 0;
+  return total;
+}
+
+void forward(Tensor& y, std::span<const Tensor> sources, std::span<const Tensor> weights, bool relu,
+             ChannelStats* stats) {
+  const int64_t rows = y.shape().rows(), co = y.size(3), total = channels_of(weights, 0);
+  Tensor panels({panels_size(total, co)}), moments;
+  float* const packed = panels.data<float>();
+  int64_t at = 0;
+  for (const Tensor& w : weights) {
+    panels_pack(w.data<float>(), co, 1, at, w.size(0), total, co, packed);
+    at += w.size(0);
+  }
+  if (stats != nullptr) moments = Tensor({blocks_of(rows), 2, co});
+  float* const out = y.data<float>();
+  each_chunk(rows, total * co, [&](int64_t begin, int64_t end) {
+    Tensor scratch;
+    if (relu) scratch = Tensor({kStrip * total});
+    std::vector<PanelRun> runs(sources.size());
+    each_strip(begin, end, [&](int64_t first, int64_t n) {
+      float* to = relu ? scratch.data<float>() : nullptr;
+      for (size_t i = 0; i < runs.size(); ++i) {
+        const int64_t ci = weights[i].size(0);
+        const float* const x = sources[i].data<float>() + first * ci;
+        runs[i] = {relu ? to : x, ci, ci};
+        if (relu) relu_copy(x, to, n * ci), to += n * ci;
+      }
+      panels_multiply(runs.data(), static_cast<int64_t>(runs.size()), n, packed, co,
+                      out + first * co, co, false);
+      const int64_t past = first + n, block = (past - 1) / kBlock;
+      if (stats != nullptr && (past == end || past % kBlock == 0))
+        block_moments(out + block * kBlock * co, past - block * kBlock, co,
+                      moments.data<float>() + block * 2 * co);
+    });
+  });
+  if (stats != nullptr)
+    join_moments(moments.data<float>(), rows, kBlock, co, stats->mean.data<float>(),
+                 stats->variance.data<float>());
+}
+
+void backward_data(const Tensor& dy, std::span<const Tensor> sources,
+                   std::span<const Tensor> weights, bool relu, std::span<const GradientSlot> dx) {
+  const int64_t rows = dy.shape().rows(), co = dy.size(3), total = channels_of(weights, 0);
+  std::vector<Tensor> panels(dx.size());
+  int64_t widest = 0;
+  for (size_t i = 0; i < dx.size(); ++i) {
+    if (dx[i].tensor == nullptr) continue;
+    const int64_t ci = weights[i].size(0);
+    widest = std::max(widest, ci);
+    panels[i] = Tensor({panels_size(co, ci)});
+    panels_pack(weights[i].data<float>(), 1, co, 0, co, co, ci, panels[i].data<float>());
+  }
+  const float* const up = dy.data<float>();
+  each_chunk(rows, total * co, [&](int64_t begin, int64_t end) {
+    Tensor scratch;
+    if (relu) scratch = Tensor({kStrip * widest});
+    each_strip(begin, end, [&](int64_t first, int64_t n) {
+      for (size_t i = 0; i < dx.size(); ++i) {
+        if (dx[i].tensor == nullptr) continue;
+        const int64_t ci = weights[i].size(0);
+        const bool add = dx[i].into == Into::add;
+        const PanelRun run{up + first * co, co, co};
+        float* const to = dx[i].tensor->data<float>() + first * ci;
+        float* const product = relu ? scratch.data<float>() : to;
+        panels_multiply(&run, 1, n, panels[i].data<float>(), ci, product, ci, add && !relu);
+        if (relu) relu_mask(sources[i].data<float>() + first * ci, product, to, n * ci, add);
+      }
+    });
+  });
+}
+
+void backward_weight(const Tensor& dy, std::span<const Tensor> sources, bool relu,
+                     std::span<const GradientSlot> dw) {
+  const int64_t rows = dy.shape().rows(), co = dy.size(3);
+  int64_t total = 0, widest = 0;
+  for (size_t i = 0; i < dw.size(); ++i) {
+    if (dw[i].tensor == nullptr) continue;
+    total += dw[i].tensor->numel();
+    widest = std::max(widest, dw[i].tensor->size(0));
+  }
+  const PartialSums sums(rows * total, rows, total);
+  parallel_chunks(sums.parts(), [&](int part) {
+    Tensor scratch;
+    if (relu) scratch = Tensor({kStrip * widest});
+    const int64_t begin = rows * part / sums.parts(), end = rows * (part + 1) / sums.parts();
+    sums.clear_if(begin == end, part);
+    each_strip(begin, end, [&](int64_t first, int64_t n) {
+      float* to = sums.part(part);
+      for (size_t i = 0; i < dw.size(); ++i) {
+        if (dw[i].tensor == nullptr) continue;
+        const int64_t ci = dw[i].tensor->size(0);
+        const float* x = sources[i].data<float>() + first * ci;
+        if (relu) {
+          relu_copy(x, scratch.data<float>(), n * ci);
+          x = scratch.data<float>();
+        }
+        const PanelPixels pixels{x, ci, 0, dy.data<float>() + first * co, co, 0, 1, n};
+        panels_outer(pixels, ci, co, to, co, first > begin);
+        to += ci * co;
+      }
+    });
+  });
+  int64_t at = 0;
+  for (const GradientSlot& slot : dw) {
+    if (slot.tensor == nullptr) continue;
+    sums.add_up(at, *slot.tensor, slot.into);
+    at += slot.tensor->numel();
+  }
 }
 
 }  // namespace
@@ -149,43 +279,39 @@ void plain_backward_weight(const T* x, const T* dy, int64_t rows, int64_t ci, in
 void cpu::pointwise_conv_forward(Tensor& y, std::span<const Tensor> sources,
                                  std::span<const Tensor> weights, bool relu_on_load,
                                  ChannelStats* stats) {
-  visit_real(y.dtype(), "pointwise_conv", [&](auto tag) {
-    using T = decltype(tag);
-    const int64_t rows = y.shape().rows(), co = y.size(3);
-    for (size_t i = 0; i < sources.size(); ++i) {
-      plain_product(sources[i].data<T>(), weights[i].data<T>(), rows, sources[i].size(3), co,
-                    relu_on_load, i > 0, y.data<T>());
-    }
-    if (stats != nullptr)
-      column_moments(y.data<T>(), rows, co, stats->mean.data<T>(), stats->variance.data<T>());
-  });
+  check(y.dtype() == DType::f32 || y.dtype() == DType::f64, "pointwise_conv",
+        "needs f32 or f64, got ", y.dtype());
+  if (y.numel() == 0) return;
+  if (y.dtype() == DType::f32) return forward(y, sources, weights, relu_on_load, stats);
+  for (size_t i = 0; i < sources.size(); ++i) {
+    plain_forward(sources[i].data<double>(), weights[i].data<double>(), y.shape().rows(),
+                  sources[i].size(3), y.size(3), relu_on_load, i > 0, y.data<double>());
+  }
+  if (stats != nullptr) cpu::channel_stats(y, stats->mean, stats->variance);
 }
 
 void cpu::pointwise_conv_backward_data(const Tensor& dy, std::span<const Tensor> sources,
                                        std::span<const Tensor> weights, bool relu_on_load,
                                        std::span<const GradientSlot> dx) {
-  visit_real(dy.dtype(), "pointwise_conv", [&](auto tag) {
-    using T = decltype(tag);
-    for (size_t i = 0; i < dx.size(); ++i) {
-      if (dx[i].tensor == nullptr) continue;
-      plain_backward_data(relu_on_load ? sources[i].data<T>() : nullptr, weights[i].data<T>(),
-                          dy.data<T>(), dy.shape().rows(), weights[i].size(0), dy.size(3),
-                          dx[i].into == Into::add, dx[i].tensor->data<T>());
-    }
-  });
+  if (dy.dtype() == DType::f32) return backward_data(dy, sources, weights, relu_on_load, dx);
+  for (size_t i = 0; i < dx.size(); ++i) {
+    if (dx[i].tensor == nullptr) continue;
+    plain_backward_data(relu_on_load ? sources[i].data<double>() : nullptr,
+                        weights[i].data<double>(), dy.data<double>(), dy.shape().rows(),
+                        weights[i].size(0), dy.size(3), dx[i].into == Into::add,
+                        dx[i].tensor->data<double>());
+  }
 }
 
 void cpu::pointwise_conv_backward_weight(const Tensor& dy, std::span<const Tensor> sources,
                                          bool relu_on_load, std::span<const GradientSlot> dw) {
-  visit_real(dy.dtype(), "pointwise_conv", [&](auto tag) {
-    using T = decltype(tag);
-    for (size_t i = 0; i < dw.size(); ++i) {
-      if (dw[i].tensor == nullptr) continue;
-      plain_backward_weight(sources[i].data<T>(), dy.data<T>(), dy.shape().rows(),
-                            sources[i].size(3), dy.size(3), relu_on_load, dw[i].into == Into::add,
-                            dw[i].tensor->data<T>());
-    }
-  });
+  if (dy.dtype() == DType::f32) return backward_weight(dy, sources, relu_on_load, dw);
+  for (size_t i = 0; i < dw.size(); ++i) {
+    if (dw[i].tensor == nullptr) continue;
+    plain_backward_weight(sources[i].data<double>(), dy.data<double>(), dy.shape().rows(),
+                          sources[i].size(3), dy.size(3), relu_on_load, dw[i].into == Into::add,
+                          dw[i].tensor->data<double>());
+  }
 }
 
 }  // namespace enas
