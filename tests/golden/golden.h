@@ -56,10 +56,12 @@ class Nearness {
   double bound(DType dtype) const {
     return dtype == DType::f64 ? f64_bound_ : 4.0 * static_cast<double>(sum_length_ + 8) * 0x1p-24;
   }
-  void expect(const Tensor& got, const Tensor& want, const std::string& what) {
+  // least_scale: for what is 0 but for rounding.
+  void expect(const Tensor& got, const Tensor& want, const std::string& what,
+              double least_scale = 0) {
     ASSERT_TRUE(got.defined()) << what << " does not exist";
     ASSERT_EQ(got.numel(), want.numel()) << what;
-    double scale = 0;
+    double scale = least_scale;
     for (int64_t i = 0; i < want.numel(); ++i) scale = std::max(scale, std::fabs(want.item(i)));
     double& worst = got.dtype() == DType::f64 ? worst_f64_ : worst_f32_;
     for (int64_t i = 0; i < want.numel(); ++i) {
