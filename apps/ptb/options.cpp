@@ -3,10 +3,11 @@
 
 #include <functional>
 
+#include "apps/run/option_specs.h"
+
 namespace enas {
 namespace {
 
-using K = OptionKind;
 using Commands = std::vector<std::string>;
 
 // Adds a spec under its own name, and for `run` under PREFIX-name where train's options are meant.
@@ -22,47 +23,6 @@ void add_search(Registry& registry, OptionSpec spec) {
   registry.add(std::move(spec));
 }
 
-OptionSpec integer(std::string name, std::string value, double low, double high, std::string help,
-                   std::string source, std::string group, std::string unit = "") {
-  return {.name = std::move(name),
-          .kind = K::integer,
-          .default_value = std::move(value),
-          .unit = std::move(unit),
-          .minimum = low,
-          .maximum = high,
-          .help = std::move(help),
-          .source = std::move(source),
-          .group = std::move(group)};
-}
-OptionSpec real(std::string name, std::string value, double low, double high, std::string help,
-                std::string source, std::string group) {
-  return {.name = std::move(name),
-          .kind = K::real,
-          .default_value = std::move(value),
-          .minimum = low,
-          .maximum = high,
-          .help = std::move(help),
-          .source = std::move(source),
-          .group = std::move(group)};
-}
-OptionSpec flag(std::string name, std::string help, std::string source, std::string group) {
-  return {.name = std::move(name),
-          .kind = K::flag,
-          .help = std::move(help),
-          .source = std::move(source),
-          .group = std::move(group)};
-}
-OptionSpec choice(std::string name, std::string value, Commands choices, std::string help,
-                  std::string source, std::string group) {
-  return {.name = std::move(name),
-          .kind = K::choice,
-          .default_value = std::move(value),
-          .choices = std::move(choices),
-          .help = std::move(help),
-          .source = std::move(source),
-          .group = std::move(group)};
-}
-
 using Add = std::function<void(OptionSpec)>;
 
 // What a child needs in search and in final training, with each phase's own defaults.
@@ -72,45 +32,48 @@ struct ChildDefaults {
   std::string source;
 };
 void add_child_options(const Add& add, const ChildDefaults& d) {
-  add(integer("hidden", d.hidden, 1, 8192, "size of state and embedding", d.source, d.group,
-              "units"));
-  add(integer("batch", d.batch, 1, 4096, "streams of text", d.source, d.group, "streams"));
-  add(integer("bptt", d.bptt, 1, 512, "time steps a window", d.source, d.group, "steps"));
-  add(real("dropout-word", d.word, 0, 0.99, "drop rate of whole words", d.source, d.group));
-  add(real("dropout-embedding", d.embedding, 0, 0.99, "drop rate of the embedding", d.source,
-           d.group));
-  add(real("dropout-input", d.input, 0, 0.99, "drop rate of the cell's input", d.source, d.group));
-  add(real("dropout-recurrent", d.recurrent, 0, 0.99, "drop rate of the state inside the cell",
-           d.source, d.group));
-  add(real("dropout-output", d.output, 0, 0.99, "drop rate before the decoder", d.source, d.group));
-  add(real("slowness", d.slowness, 0, 1e3, "weight of mean (s_t - s_t-1)^2 in the loss", d.source,
-           d.group));
-  add(real("activation-penalty", d.activation, 0, 1e3, "weight of mean s_t^2 in the loss", d.source,
-           d.group));
-  add(real("weight-decay", d.decay, 0, 1, "gradient of decay, times the weight", d.source,
-           d.group));
-  add(flag("variable-bptt", "draw each window's length (docs/method.md 1.3)", d.source, d.group));
+  add(integer_option("hidden", d.hidden, 1, 8192, "size of state and embedding", d.source, d.group,
+                     "units"));
+  add(integer_option("batch", d.batch, 1, 4096, "streams of text", d.source, d.group, "streams"));
+  add(integer_option("bptt", d.bptt, 1, 512, "time steps a window", d.source, d.group, "steps"));
+  add(real_option("dropout-word", d.word, 0, 0.99, "drop rate of whole words", d.source, d.group));
+  add(real_option("dropout-embedding", d.embedding, 0, 0.99, "drop rate of the embedding", d.source,
+                  d.group));
+  add(real_option("dropout-input", d.input, 0, 0.99, "drop rate of the cell's input", d.source,
+                  d.group));
+  add(real_option("dropout-recurrent", d.recurrent, 0, 0.99,
+                  "drop rate of the state inside the cell", d.source, d.group));
+  add(real_option("dropout-output", d.output, 0, 0.99, "drop rate before the decoder", d.source,
+                  d.group));
+  add(real_option("slowness", d.slowness, 0, 1e3, "weight of mean (s_t - s_t-1)^2 in the loss",
+                  d.source, d.group));
+  add(real_option("activation-penalty", d.activation, 0, 1e3, "weight of mean s_t^2 in the loss",
+                  d.source, d.group));
+  add(real_option("weight-decay", d.decay, 0, 1, "gradient of decay, times the weight", d.source,
+                  d.group));
+  add(flag_option("variable-bptt", "draw each window's length (docs/method.md 1.3)", d.source,
+                  d.group));
 }
 
 void add_method_options(Registry& registry) {
   const Commands sized = {"run", "search", "arch"};
-  OptionSpec nodes = integer("nodes", "9", 1, RnnSpace::kMostNodes, "computed nodes after node 0",
-                             "docs/method.md 1.3", "method");
+  OptionSpec nodes = integer_option("nodes", "9", 1, RnnSpace::kMostNodes,
+                                    "computed nodes after node 0", "docs/method.md 1.3", "method");
   nodes.commands = sized;
   registry.add(nodes);
-  OptionSpec share =
-      choice("share", "edge-op", {"edge-op", "edge"},
-             "one matrix an (edge, activation), or one an edge", "docs/method.md 1.2", "method");
+  OptionSpec share = choice_option("share", "edge-op", {"edge-op", "edge"},
+                                   "one matrix an (edge, activation), or one an edge",
+                                   "docs/method.md 1.2", "method");
   OptionSpec cell =
-      choice("cell", "highway", {"highway", "plain"}, "gated nodes, or the paper's plain ones",
-             "docs/method.md 1.2", "method");
+      choice_option("cell", "highway", {"highway", "plain"},
+                    "gated nodes, or the paper's plain ones", "docs/method.md 1.2", "method");
   for (OptionSpec* spec : {&share, &cell}) {
     spec->commands = {"run", "search", "train", "arch"};
     registry.add(*spec);
   }
   const auto parity = [&](Commands commands, Commands choices) {
     registry.add({.name = "parity",
-                  .kind = K::choice_list,
+                  .kind = OptionKind::choice_list,
                   .choices = std::move(choices),
                   .help = "deviations of the published programs, brought back one by one",
                   .source = "docs/method.md 9",
@@ -121,10 +84,11 @@ void add_method_options(Registry& registry) {
                              "l4-decay", "reward-dropout"});
   parity({"train"}, {"mean-all"});
   parity({"arch"}, {"node0-searched"});
-  OptionSpec hidden = integer("hidden", "200", 1, 8192, "size of state and embedding, for cost",
-                              "docs/method.md 1.3", "method", "units");
-  OptionSpec vocabulary = integer("vocabulary", "10000", 1, 1 << 24, "words, for cost",
-                                  "docs/method.md 1.1", "method", "words");
+  OptionSpec hidden =
+      integer_option("hidden", "200", 1, 8192, "size of state and embedding, for cost",
+                     "docs/method.md 1.3", "method", "units");
+  OptionSpec vocabulary = integer_option("vocabulary", "10000", 1, 1 << 24, "words, for cost",
+                                         "docs/method.md 1.1", "method", "words");
   for (OptionSpec* spec : {&hidden, &vocabulary}) {
     spec->commands = {"arch"};
     registry.add(*spec);
@@ -136,37 +100,44 @@ void add_search_options(Registry& registry) {
   const std::string shared = "shared weights", policy = "controller", source = "docs/method.md 1.3";
   add_child_options(add, {shared, "200", "128", "35", "0.1", "0.2", "0.75", "0.25", "0.75", "1",
                           "0", "1.6e-6", source});
-  add(integer("epochs", "600", 1, 100000,
-              "search epochs: a shared phase and a controller phase each", source, "length",
-              "epochs"));
-  add(integer("reward-batch", "128", 1, 4096, "streams of validation text", source, policy,
-              "streams"));
-  add(real("shared-lr", "20", 0, 1e3, "SGD rate, times window length / bptt", source, shared));
-  add(real("shared-clip", "0.1", 0, 1e6, "bound of the gradient norm; 0: off", source, shared));
-  add(real("shared-init", "0.04", 0, 1, "weights start uniform in +-this", source, shared));
-  add(integer("shared-samples", "1", 1, 64, "architectures a shared step (M)", "docs/method.md 4",
-              shared));
-  add(flag("dense", "decay and move all shared weights each step", "docs/method.md 4", shared));
-  add(choice("strategy", "enas", {"enas", "random"},
-             "the controller, or uniform sampling at the same budget",
-             "docs/method.md, first table", "method"));
-  add(integer("controller-hidden", "64", 1, 1024, "LSTM size", source, policy, "units"));
-  add(real("controller-init", "0.01", 0, 1, "weights start uniform in +-this", source, policy));
-  add(real("controller-lr", "5e-5", 0, 10, "Adam rate", source, policy));
-  add(integer("controller-steps", "25", 0, 1000000, "policy updates a phase", source, policy,
-              "updates"));
-  add(integer("controller-samples", "10", 1, 1000, "architectures averaged an update", source,
-              policy));
-  add(real("controller-temperature", "5", 1e-3, 1e3, "logits are divided by it", source, policy));
-  add(real("controller-tanh", "2.25", 0, 100, "then bounded to this times tanh; 0: not bounded",
-           source, policy));
-  add(real("controller-distance-bias", "0.16666666666666666", 0, 100,
-           "of an input's logit: this times the squared distance is subtracted", source, policy));
-  add(real("entropy-weight", "1e-5", 0, 1e3, "weight of the policy's entropy in the reward", source,
-           policy));
-  add(real("baseline-decay", "0.999", 0, 1, "of the reward's moving average", source, policy));
-  add(real("reward-scale", "80", 1e-6, 1e6, "reward = this / validation perplexity", source,
-           policy));
+  add(integer_option("epochs", "600", 1, 100000,
+                     "search epochs: a shared phase and a controller phase each", source, "length",
+                     "epochs"));
+  add(integer_option("reward-batch", "128", 1, 4096, "streams of validation text", source, policy,
+                     "streams"));
+  add(real_option("shared-lr", "20", 0, 1e3, "SGD rate, times window length / bptt", source,
+                  shared));
+  add(real_option("shared-clip", "0.1", 0, 1e6, "bound of the gradient norm; 0: off", source,
+                  shared));
+  add(real_option("shared-init", "0.04", 0, 1, "weights start uniform in +-this", source, shared));
+  add(integer_option("shared-samples", "1", 1, 64, "architectures a shared step (M)",
+                     "docs/method.md 4", shared));
+  add(flag_option("dense", "decay and move all shared weights each step", "docs/method.md 4",
+                  shared));
+  add(choice_option("strategy", "enas", {"enas", "random"},
+                    "the controller, or uniform sampling at the same budget",
+                    "docs/method.md, first table", "method"));
+  add(integer_option("controller-hidden", "64", 1, 1024, "LSTM size", source, policy, "units"));
+  add(real_option("controller-init", "0.01", 0, 1, "weights start uniform in +-this", source,
+                  policy));
+  add(real_option("controller-lr", "5e-5", 0, 10, "Adam rate", source, policy));
+  add(integer_option("controller-steps", "25", 0, 1000000, "policy updates a phase", source, policy,
+                     "updates"));
+  add(integer_option("controller-samples", "10", 1, 1000, "architectures averaged an update",
+                     source, policy));
+  add(real_option("controller-temperature", "5", 1e-3, 1e3, "logits are divided by it", source,
+                  policy));
+  add(real_option("controller-tanh", "2.25", 0, 100,
+                  "then bounded to this times tanh; 0: not bounded", source, policy));
+  add(real_option("controller-distance-bias", "0.16666666666666666", 0, 100,
+                  "of an input's logit: this times the squared distance is subtracted", source,
+                  policy));
+  add(real_option("entropy-weight", "1e-5", 0, 1e3, "weight of the policy's entropy in the reward",
+                  source, policy));
+  add(real_option("baseline-decay", "0.999", 0, 1, "of the reward's moving average", source,
+                  policy));
+  add(real_option("reward-scale", "80", 1e-6, 1e6, "reward = this / validation perplexity", source,
+                  policy));
 }
 
 void add_train_options(Registry& registry) {
@@ -174,22 +145,23 @@ void add_train_options(Registry& registry) {
   const std::string group = "final training", source = "docs/method.md 1.4";
   add_child_options(add, {group, "850", "64", "35", "0.15", "0.2", "0.75", "0.25", "0.75", "0", "0",
                           "1.6e-6", source});
-  add(integer("epochs", "483", 1, 100000, "training epochs", source, group, "epochs"));
-  add(integer("valid-batch", "64", 1, 4096, "streams of validation text after each epoch", source,
-              group, "streams"));
-  add(real("lr", "20", 0, 1e3, "SGD rate", source, group));
-  add(real("lr-decay", "1", 1, 1e3, "the rate is divided by it each epoch from --lr-decay-from on",
-           source, group));
-  add(integer("lr-decay-from", "1", 1, 100000, "first epoch with a smaller rate, counted from 1",
-              source, group, "epoch"));
-  add(real("clip", "0.25", 0, 1e6, "bound of the gradient norm; 0: off", source, group));
-  add(real("init", "0.04", 0, 1, "weights start uniform in +-this", source, group));
-  add(integer("average-from", "0", 0, 1e12,
-              "first step of the running mean of weights; 0: no mean from a step", source, group,
-              "step"));
-  add(integer("average-window", "0", 0, 100000,
-              "start the mean when validation is worse than all but the last so many; 0: off",
-              source, group, "epochs"));
+  add(integer_option("epochs", "483", 1, 100000, "training epochs", source, group, "epochs"));
+  add(integer_option("valid-batch", "64", 1, 4096, "streams of validation text after each epoch",
+                     source, group, "streams"));
+  add(real_option("lr", "20", 0, 1e3, "SGD rate", source, group));
+  add(real_option("lr-decay", "1", 1, 1e3,
+                  "the rate is divided by it each epoch from --lr-decay-from on", source, group));
+  add(integer_option("lr-decay-from", "1", 1, 100000,
+                     "first epoch with a smaller rate, counted from 1", source, group, "epoch"));
+  add(real_option("clip", "0.25", 0, 1e6, "bound of the gradient norm; 0: off", source, group));
+  add(real_option("init", "0.04", 0, 1, "weights start uniform in +-this", source, group));
+  add(integer_option("average-from", "0", 0, 1e12,
+                     "first step of the running mean of weights; 0: no mean from a step", source,
+                     group, "step"));
+  add(integer_option(
+      "average-window", "0", 0, 100000,
+      "start the mean when validation is worse than all but the last so many; 0: off", source,
+      group, "epochs"));
 }
 
 void add_derive_options(Registry& registry) {
@@ -198,14 +170,15 @@ void add_derive_options(Registry& registry) {
     registry.add(std::move(spec));
   };
   const std::string source = "docs/method.md 4";
-  add(integer("samples", "100", 1, 100000, "controller samples, and as many uniform ones", source,
-              "derive"),
+  add(integer_option("samples", "100", 1, 100000, "controller samples, and as many uniform ones",
+                     source, "derive"),
       {"run", "derive"});
-  add(integer("top", "10", 1, 100000, "architectures of each group kept in top.json", source,
-              "derive"),
+  add(integer_option("top", "10", 1, 100000, "architectures of each group kept in top.json", source,
+                     "derive"),
       {"run", "derive"});
-  add(integer("batches", "0", 0, 1000000, "score on the first so many validation windows; 0: all",
-              source, "derive", "windows"),
+  add(integer_option("batches", "0", 0, 1000000,
+                     "score on the first so many validation windows; 0: all", source, "derive",
+                     "windows"),
       {"run", "derive"});
 }
 
@@ -227,26 +200,27 @@ void add_other_options(Registry& registry) {
        .source = "docs/interface.md",
        .group = "files"},
       {"eval", "export"});
-  add(choice("split", "test", {"valid", "test"}, "which text", "docs/interface.md", "data"),
+  add(choice_option("split", "test", {"valid", "test"}, "which text", "docs/interface.md", "data"),
       {"eval"});
-  add(flag("baseline", "train the best uniform architecture too, into RUN/random",
-           "docs/method.md, first table", "length"),
+  add(flag_option("baseline", "train the best uniform architecture too, into RUN/random",
+                  "docs/method.md, first table", "length"),
       {"run"});
-  add(integer("retrain", "1", 1, 100,
-              "train the first so many ranks into RUN/retrain-R and pick on validation",
-              "docs/method.md, first table", "length", "architectures"),
+  add(integer_option("retrain", "1", 1, 100,
+                     "train the first so many ranks into RUN/retrain-R and pick on validation",
+                     "docs/method.md, first table", "length", "architectures"),
       {"run"});
-  add(integer("seeds", "1", 1, 1000,
-              "trainings with seeds from --seed on, into RUN/seed-S; the best is linked",
-              "docs/method.md 6", "length", "trainings"),
+  add(integer_option("seeds", "1", 1, 1000,
+                     "trainings with seeds from --seed on, into RUN/seed-S; the best is linked",
+                     "docs/method.md 6", "length", "trainings"),
       {"train"});
-  add(integer("samples", "20", 2, 10000, "uniform architectures", "docs/method.md 6", "correlate"),
+  add(integer_option("samples", "20", 2, 10000, "uniform architectures", "docs/method.md 6",
+                     "correlate"),
       {"correlate"});
-  add(integer("epochs", "3", 1, 100000, "training epochs of each", "docs/method.md 6", "correlate",
-              "epochs"),
+  add(integer_option("epochs", "3", 1, 100000, "training epochs of each", "docs/method.md 6",
+                     "correlate", "epochs"),
       {"correlate"});
-  OptionSpec plan = flag("plan", "print shapes, weights, memory, FLOPs and time, and stop",
-                         "docs/interface.md", "general");
+  OptionSpec plan = flag_option("plan", "print shapes, weights, memory, FLOPs and time, and stop",
+                                "docs/interface.md", "general");
   plan.scope = OptionScope::invocation;
   add(plan, {"run", "search", "train"});
   add({.name = "prompt",
@@ -255,16 +229,17 @@ void add_other_options(Registry& registry) {
        .source = "docs/interface.md",
        .group = "output"},
       {"generate"});
-  add(integer("tokens", "50", 1, 1000000, "words to draw", "docs/interface.md", "output", "words"),
+  add(integer_option("tokens", "50", 1, 1000000, "words to draw", "docs/interface.md", "output",
+                     "words"),
       {"generate"});
-  add(real("temperature", "1", 1e-3, 1e3, "logits are divided by it", "docs/interface.md",
-           "output"),
+  add(real_option("temperature", "1", 1e-3, 1e3, "logits are divided by it", "docs/interface.md",
+                  "output"),
       {"generate"});
-  add(choice("format", "", {"safetensors", "json", "dot", "svg"}, "form of the file",
-             "docs/interface.md", "files"),
+  add(choice_option("format", "", {"safetensors", "json", "dot", "svg"}, "form of the file",
+                    "docs/interface.md", "files"),
       {"export"});
   OptionSpec json =
-      flag("json", "print one JSON object, nothing else", "docs/interface.md", "output");
+      flag_option("json", "print one JSON object, nothing else", "docs/interface.md", "output");
   json.scope = OptionScope::invocation;
   add(json, {"eval", "arch"});
   OptionSpec to = {
@@ -275,8 +250,9 @@ void add_other_options(Registry& registry) {
       .group = "files",
       .scope = OptionScope::invocation};
   add(to, {"arch", "export"});
-  OptionSpec with_space = flag("with-space", "draw the edges that were not taken too, in grey",
-                               "the paper's Figure 1", "output");
+  OptionSpec with_space =
+      flag_option("with-space", "draw the edges that were not taken too, in grey",
+                  "the paper's Figure 1", "output");
   with_space.scope = OptionScope::invocation;
   add(with_space, {"arch"});
 }

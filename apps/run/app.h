@@ -24,12 +24,16 @@ using Evaluator = std::function<Evaluation(const std::string& split)>;
 // What an app makes over data that it has loaded. The data live as long as one of these functions,
 // and must outlive what they return.
 struct Bench {
-  std::string description;   // one line: what was recognised, with counts
-  uint64_t fingerprint = 0;  // of the content
+  std::string description;  // one line: what was recognised, with counts
+  std::vector<std::string> warnings;
+  std::vector<std::string> splits = {"valid", "test"};  // that the data have
+  uint64_t fingerprint = 0;                             // of the content
   std::function<Search(const Settings&, const std::string& command)> search;
   // `arch`: a text of the space.
   std::function<Training(const Settings&, const std::string& command, const std::string& arch)>
       training;
+  // Whether trainings keep and compare what validation says (Training::select).
+  std::function<bool(const Settings&)> selects = [](const Settings&) { return true; };
   // model.safetensors rebuilt. Refuses (kind checkpoint) weights of other data or of a search.
   std::function<Evaluator(const std::string& weights, Device)> model;
   // Refuses (kind usage) settings that would fail only once data are at hand.

@@ -113,7 +113,9 @@ void check_operands(const Registry& registry, const CommandSpec& command,
 
 void apply_preset(const Registry& registry, const std::string& name, const std::string& command,
                   Settings& settings) {
-  const Preset* preset = registry.find_preset(name, command);
+  const std::string& by = registry.variant_option();
+  const std::string variant = !by.empty() && settings.known(by) ? settings.text(by) : "";
+  const Preset* preset = registry.find_preset(name, command, variant);
   if (preset == nullptr) return;  // it has nothing to say about this command
   for (const auto& [key, value] : preset->values) {
     if (!settings.known(key)) continue;
@@ -121,26 +123,28 @@ void apply_preset(const Registry& registry, const std::string& name, const std::
   }
 }
 
-std::string preset_name(const Settings& defaults, const ConfigEntries& config, const Given& given,
-                        const std::string& where) {
-  if (!defaults.known("preset")) return "";
+// What configuration file and command line make of an option that others depend on.
+std::string chosen(const std::string& option, const Settings& defaults, const ConfigEntries& config,
+                   const Given& given, const std::string& where) {
+  if (option.empty() || !defaults.known(option)) return "";
   Settings probe = defaults;
   for (const ConfigEntry& entry : config) {
-    if (entry.name == "preset") {
-      probe.set(entry.name, entry.text, Origin::config, "", entry.where + ": preset");
-    }
+    if (entry.name == option)
+      probe.set(entry.name, entry.text, Origin::config, "", entry.where + ": " + option);
   }
   for (const auto& [name, text] : given) {
-    if (name == "preset") probe.set(name, text, Origin::option, "", where + ": --preset");
+    if (name == option) probe.set(name, text, Origin::option, "", where + ": --" + option);
   }
-  return probe.text("preset");
+  return probe.text(option);
 }
 
 Settings resolve(const Registry& registry, const std::string& command, const ConfigEntries& config,
                  const Given& given) {
   const std::string where = registry.program() + " " + command;
-  Settings settings(registry, command);
-  const std::string preset = preset_name(settings, config, given, where);
+  const Settings plain(registry, command);
+  Settings settings(registry, command,
+                    chosen(registry.variant_option(), plain, config, given, where));
+  const std::string preset = chosen("preset", plain, config, given, where);
   if (!preset.empty()) apply_preset(registry, preset, command, settings);
   for (const ConfigEntry& entry : config) {
     if (!settings.known(entry.name)) continue;

@@ -55,7 +55,7 @@ int eval(const App& app, const Invocation& call) {
   const bool json = settings.flag("json");
   Console console({.quiet = json || settings.flag("quiet")});
   const Bench bench = app.open(source.data);
-  console.line(bench.description);
+  announce(bench, console);
   const Device device = choose_device(settings, app.name("eval"), console);
   const Evaluation evaluation = bench.model(source.file, device)(settings.text("split"));
   console.result(json ? evaluation_json(app.terms, evaluation) : evaluation.text);

@@ -77,7 +77,7 @@ int correlate_run(const App& app, const Invocation& call) {
   Settings settings = settings_of(app.registry, run, call.settings);
   const Bench bench = app.open(settings.text("data"));
   check_same_data(app, run, bench, settings.text("data"));
-  console.line(bench.description);
+  announce(bench, console);
   settings.set(command == "run" ? "train-epochs" : "epochs",
                std::to_string(call.settings.integer("epochs")), Origin::option, "correlate",
                app.name("correlate: --epochs"));

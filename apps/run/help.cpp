@@ -69,9 +69,25 @@ std::string limit(const OptionSpec& spec, double value) {
   return shortest(value);
 }
 
-std::string facts(const OptionSpec& spec) {
+// "12 (macro), 6 (micro)"; empty where the default is the same for all variants.
+std::string variant_values(const Registry& registry, std::string_view command,
+                           const OptionSpec& spec) {
   std::vector<std::string> parts;
-  if (spec.kind != OptionKind::flag) {
+  for (const Preset& defaults : registry.variant_defaults()) {
+    if (!defaults.applies_to(command, defaults.variant)) continue;
+    for (const auto& [name, value] : defaults.values) {
+      if (name == spec.name) parts.push_back(value + " (" + defaults.variant + ")");
+    }
+  }
+  return join(parts, ", ");
+}
+
+std::string facts(const Registry& registry, std::string_view command, const OptionSpec& spec) {
+  std::vector<std::string> parts;
+  const std::string varied = variant_values(registry, command, spec);
+  if (!varied.empty()) {
+    parts.push_back("default " + varied);
+  } else if (spec.kind != OptionKind::flag) {
     parts.push_back("default " + (spec.default_value.empty() ? "none" : spec.default_value));
   }
   if (spec.kind != OptionKind::text && !spec.unit.empty()) parts.push_back("unit " + spec.unit);
@@ -87,19 +103,23 @@ std::string facts(const OptionSpec& spec) {
   return parts.empty() ? "" : " [" + join(parts, "; ") + "]";
 }
 
-std::string option_help(const OptionSpec& spec) {
-  return "  --" + spec.name + placeholder(spec) + "\n" + wrap(spec.help + facts(spec));
+std::string option_help(const Registry& registry, std::string_view command,
+                        const OptionSpec& spec) {
+  return "  --" + spec.name + placeholder(spec) + "\n" +
+         wrap(spec.help + facts(registry, command, spec));
 }
 
 std::string preset_help(const Registry& registry, std::string_view command) {
   std::string text;
   for (const Preset& preset : registry.presets()) {
-    if (registry.find_preset(preset.name, command) != &preset) continue;
+    if (registry.find_preset(preset.name, command, preset.variant) != &preset) continue;
     std::string values;
     for (const auto& [key, value] : preset.values) {
       if (registry.find(key, command)) values += " --" + key + " " + value;
     }
-    text += "  " + preset.name + "\n" + wrap(preset.help + ":" + values);
+    const std::string variant =
+        preset.variant.empty() ? "" : " --" + registry.variant_option() + " " + preset.variant;
+    text += "  " + preset.name + variant + "\n" + wrap(preset.help + ":" + values);
   }
   return text;
 }
@@ -122,7 +142,7 @@ std::string help_text(const Registry& registry, std::string_view command) {
   for (const std::string& group : groups) {
     text += "\n" + group + "\n";
     for (const OptionSpec* option : options) {
-      if (option->group == group) text += option_help(*option);
+      if (option->group == group) text += option_help(registry, command, *option);
     }
   }
   text += "\nhelp\n  --help\n" + wrap("print this text");

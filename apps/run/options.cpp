@@ -34,10 +34,10 @@ void Registry::add(OptionSpec spec) {
   options_.push_back(std::move(spec));
 }
 
-void Registry::add_preset(std::string name, std::string help, PresetValues values,
-                          std::vector<std::string> commands) {
+void Registry::check_values(const std::string& name, const PresetValues& values,
+                            const std::vector<std::string>& commands) const {
   for (const auto& [key, value] : values) {
-    const std::string where = "registry: preset " + name + ": " + key;
+    const std::string where = "registry: " + name + ": " + key;
     bool known = false;
     for (const OptionSpec& option : options_) {
       const bool meant = commands.empty() || std::any_of(commands.begin(), commands.end(),
@@ -50,12 +50,25 @@ void Registry::add_preset(std::string name, std::string help, PresetValues value
     }
     check(known, where, "no option of that name");
   }
+}
+
+void Registry::add_defaults(std::string variant, std::string source, PresetValues values,
+                            std::vector<std::string> commands) {
+  check_values("defaults of " + variant, values, commands);
+  variant_defaults_.push_back(
+      {"", std::move(source), std::move(values), std::move(commands), std::move(variant)});
+}
+
+void Registry::add_preset(std::string name, std::string help, PresetValues values,
+                          std::vector<std::string> commands, std::string variant) {
+  check_values("preset " + name, values, commands);
   for (OptionSpec& option : options_) {
     const bool listed =
         std::find(option.choices.begin(), option.choices.end(), name) != option.choices.end();
     if (option.name == "preset" && !listed) option.choices.push_back(name);
   }
-  presets_.push_back({std::move(name), std::move(help), std::move(values), std::move(commands)});
+  presets_.push_back({std::move(name), std::move(help), std::move(values), std::move(commands),
+                      std::move(variant)});
 }
 
 void Registry::set_default(std::string_view name, std::string value) {
@@ -83,12 +96,16 @@ const CommandSpec* Registry::find_command(std::string_view name) const {
   return nullptr;
 }
 
-const Preset* Registry::find_preset(std::string_view name, std::string_view command) const {
+bool Preset::applies_to(std::string_view command, std::string_view variant_now) const {
+  return (variant.empty() || variant == variant_now) &&
+         (commands.empty() ||
+          std::find(commands.begin(), commands.end(), command) != commands.end());
+}
+
+const Preset* Registry::find_preset(std::string_view name, std::string_view command,
+                                    std::string_view variant) const {
   for (const Preset& preset : presets_) {
-    const bool meant =
-        preset.commands.empty() ||
-        std::find(preset.commands.begin(), preset.commands.end(), command) != preset.commands.end();
-    if (preset.name == name && meant) return &preset;
+    if (preset.name == name && preset.applies_to(command, variant)) return &preset;
   }
   return nullptr;
 }
@@ -109,11 +126,23 @@ std::vector<std::string> Registry::commands_with(std::string_view option_name) c
   return found;
 }
 
-Settings::Settings(const Registry& registry, std::string_view command) {
+Settings::Settings(const Registry& registry, std::string_view command, std::string_view variant) {
   for (const OptionSpec* option : registry.options_of(command)) {
     std::string origin = "default";
     if (!option->source.empty()) origin += " (" + option->source + ")";
     values_.push_back({*option, option->default_value, Origin::default_value, std::move(origin)});
+  }
+  const std::string& by = registry.variant_option();
+  if (by.empty() || !known(by)) return;
+  const std::string now(variant.empty() ? text(by) : variant);
+  set(by, now, Origin::default_value, origin_text(by), "registry: --" + by);
+  for (const Preset& defaults : registry.variant_defaults()) {
+    if (!defaults.applies_to(command, now)) continue;
+    for (const auto& [name, value] : defaults.values) {
+      if (known(name))
+        set(name, value, Origin::default_value, "default of " + now + " (" + defaults.help + ")",
+            "registry: --" + name);
+    }
   }
 }
 

@@ -51,6 +51,9 @@ struct Preset {
   std::string help = {};
   PresetValues values = {};
   std::vector<std::string> commands = {};  // empty: every command
+  std::string variant = {};                // of set_variants; empty: every variant
+
+  bool applies_to(std::string_view command, std::string_view variant_now) const;
 };
 
 class Registry {
@@ -64,27 +67,40 @@ class Registry {
   // After the options that it names; its name becomes a choice of --preset. Unknown names are
   // `internal`. The same name may be added for several disjoint lists of commands.
   void add_preset(std::string name, std::string help, PresetValues values,
-                  std::vector<std::string> commands = {});
+                  std::vector<std::string> commands = {}, std::string variant = {});
+  // The option, a choice, that decides about defaults and presets: enas_cifar's --space.
+  void set_variants(std::string option) { variant_option_ = std::move(option); }
+  const std::string& variant_option() const { return variant_option_; }
+  // Defaults under one value of it, for those of the commands that have the option.
+  void add_defaults(std::string variant, std::string source, PresetValues values,
+                    std::vector<std::string> commands);
   // Gives an option another default, as an app does to a common one.
   void set_default(std::string_view name, std::string value);
 
   const OptionSpec* find(std::string_view name, std::string_view command) const;  // null: unknown
   const CommandSpec* find_command(std::string_view name) const;
-  const Preset* find_preset(std::string_view name, std::string_view command) const;
+  const Preset* find_preset(std::string_view name, std::string_view command,
+                            std::string_view variant = {}) const;
   std::vector<const OptionSpec*> options_of(std::string_view command) const;  // as added
   std::vector<std::string> commands_with(
       std::string_view option_name) const;  // that know the option
   const std::vector<CommandSpec>& commands() const { return commands_; }
   const std::vector<Preset>& presets() const { return presets_; }
+  // Those of add_defaults: a preset each, its help the source.
+  const std::vector<Preset>& variant_defaults() const { return variant_defaults_; }
   const std::string& program() const { return program_; }
   const std::string& summary() const { return summary_; }
 
  private:
+  void check_values(const std::string& name, const PresetValues& values,
+                    const std::vector<std::string>& commands) const;
   std::string program_;
   std::string summary_;
   std::vector<CommandSpec> commands_;
   std::vector<OptionSpec> options_;
   std::vector<Preset> presets_;
+  std::vector<Preset> variant_defaults_;
+  std::string variant_option_;
 };
 
 enum class Origin { default_value, preset, config, option };
@@ -108,8 +124,8 @@ class Settings {
   };
 
   Settings() = default;
-  // All defaults of a command.
-  Settings(const Registry& registry, std::string_view command);
+  // All defaults of a command, of the default variant or the one named.
+  Settings(const Registry& registry, std::string_view command, std::string_view variant = {});
 
   bool known(std::string_view name) const;  // the command has the option
   bool has(std::string_view name) const;    // it has a value

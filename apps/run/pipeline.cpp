@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "apps/run/device.h"
 #include "apps/run/search_stage.h"
@@ -114,9 +115,13 @@ class Pipeline {
     const auto results = train_sub_runs(app_, bench_, session_, command_, subs);
     if (!results) return false;
     session_.end_stage();
-    const auto best = std::min_element(
-        results->begin(), results->end(),
-        [&](const SubResult& a, const SubResult& b) { return terms_.is_better(a.valid, b.valid); });
+    const auto better = [&](const SubResult& a, const SubResult& b) {
+      return terms_.is_better(a.valid, b.valid);
+    };
+    // Where nothing is held out no training is better than another.
+    const bool select = bench_.selects(session_.settings());
+    const auto best =
+        select ? std::min_element(results->begin(), results->end(), better) : results->begin();
     if (whole) {
       JsonLine picked;
       picked.add("rank", static_cast<int64_t>(best - results->begin()) + 1).add("arch", best->arch);
@@ -125,8 +130,11 @@ class Pipeline {
           .add("test_" + terms_.key, best->test);
       write_file_atomic(session_.directory().architecture("picked.json"), picked.text() + "\n");
     }
-    session_.console().line(fmt::format("train: best on validation is {} ({})", best->folder,
-                                        terms_.show(best->valid, 3)));
+    session_.console().line(
+        select
+            ? fmt::format("train: best on validation is {} ({})", best->folder,
+                          terms_.show(best->valid, 3))
+            : fmt::format("train: nothing was held out to select on; {} is linked", best->folder));
     make_link(best->folder + "/model.safetensors", session_.directory().model_weights());
     return true;
   }
@@ -198,7 +206,7 @@ class Pipeline {
     const Evaluator model =
         bench_.model(session_.directory().model_weights(), device_of(session_.settings()));
     std::vector<double> figures;
-    for (const char* split : {"valid", "test"}) {
+    for (const std::string& split : bench_.splits) {
       const Evaluation result = model(split);
       Metrics::Line line;
       line.add("phase", "eval").add("time_s", session_.total_seconds()).add("loss", result.loss);
@@ -207,7 +215,8 @@ class Pipeline {
       session_.console().result(result.text);
       figures.push_back(result.figure);
     }
-    write_eval(session_.directory().path(), figures[0], figures[1]);
+    write_eval(session_.directory().path(), figures[0],
+               figures.size() > 1 ? figures[1] : std::numeric_limits<double>::quiet_NaN());
     Checkpoint done;  // its lines are kept: what comes later in this run begins after them
     done.set_text("stage", "eval");
     session_.save(std::move(done), true);

@@ -46,7 +46,7 @@ int continue_in(const App& app, const Invocation& call, const std::string& path,
                                                      : settings.text("data");
   const Bench bench = app.open(data);
   check_same_data(app, run, bench, data);
-  console.line(bench.description);
+  announce(bench, console);
   const Device device = choose_device(settings, app.name(call.command), console);
   run.count_resume();
   move_to_device(run, device, console);
@@ -107,6 +107,11 @@ ConsoleOptions console_options(const Settings& settings) {
   return {.quiet = settings.flag("quiet"), .json = settings.flag("json-log")};
 }
 
+void announce(const Bench& bench, Console& console) {
+  console.line(bench.description);
+  for (const std::string& warning : bench.warnings) console.warn(warning);
+}
+
 void check_same_data(const App& app, const RunDirectory& run, const Bench& bench,
                      const std::string& data) {
   const std::string now = hex(bench.fingerprint), then = run.record().data_fingerprint;
@@ -156,7 +161,7 @@ int start_run(const App& app, const Invocation& call, const std::vector<std::str
   refuse_existing(out, settings.flag("overwrite"));
   Console console(console_options(settings));
   const Bench bench = app.open(settings.text("data"));
-  console.line(bench.description);
+  announce(bench, console);
   rehearse(app, bench, call.command, settings);
   Settings own = settings;  // config.toml keeps `auto`
   RunRecord record;

@@ -26,6 +26,8 @@ int run_in(const App& app, const Bench& bench, const std::string& path, const Se
 // The run's own settings, with what this call says about execution (threads, budget, checkpoints).
 Settings settings_of(const Registry& registry, const RunDirectory& run, const Settings& call);
 ConsoleOptions console_options(const Settings& settings);
+// Says what the data are.
+void announce(const Bench& bench, Console& console);
 // Refuses (kind data) data that have changed since the run began.
 void check_same_data(const App& app, const RunDirectory& run, const Bench& bench,
                      const std::string& data);

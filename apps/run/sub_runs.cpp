@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "apps/run/device.h"
@@ -43,7 +44,8 @@ void print_spread(const Terms& terms, Console& console, const std::vector<SubRes
 
 Settings train_settings(const Registry& registry, const Settings& parent,
                         const std::string& command) {
-  Settings settings(registry, "train");
+  const std::string& by = registry.variant_option();
+  Settings settings(registry, "train", by.empty() ? "" : parent.text(by));
   for (const Settings::Value& value : std::vector<Settings::Value>(settings.values())) {
     const std::string& name = value.spec.name;
     const std::string own =
@@ -126,9 +128,12 @@ SubResult read_eval(const std::string& run, const std::string& program) {
   const std::string path = run + "/eval.json";
   const nlohmann::json json = parse(path, program);
   const bool whole = json.is_object() && json.contains("valid") && json.contains("test") &&
-                     json["valid"].is_number() && json["test"].is_number();
+                     json["valid"].is_number() &&
+                     (json["test"].is_number() || json["test"].is_null());
   check(whole, ErrorKind::data, path, "lacks a number under \"valid\" or \"test\"");
-  return {"", "", json["valid"].get<double>(), json["test"].get<double>()};
+  const double test = json["test"].is_null() ? std::numeric_limits<double>::quiet_NaN()
+                                             : json["test"].get<double>();
+  return {"", "", json["valid"].get<double>(), test};
 }
 
 std::vector<std::string> top_architectures(const std::string& path, int64_t most,

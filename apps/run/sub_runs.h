@@ -18,7 +18,7 @@ struct SubRun {
 };
 struct SubResult {
   std::string folder, arch;
-  double valid = 0, test = 0;  // figures
+  double valid = 0, test = 0;  // figures; test NaN where the data have no test part
 };
 
 // The settings of `train` for a part of a run: its train- options, or for a `train` with several
@@ -33,7 +33,8 @@ std::optional<std::vector<SubResult>> train_sub_runs(const App& app, const Bench
                                                      Session& parent, const std::string& command,
                                                      const std::vector<SubRun>& subs);
 
-// RUN/eval.json, written when a run has evaluated its model: {"valid": figure, "test": figure}.
+// RUN/eval.json, written when a run has evaluated its model: {"valid": figure, "test":
+// figure|null}.
 void write_eval(const std::string& run, double valid, double test);
 SubResult read_eval(const std::string& run, const std::string& program);
 
