@@ -40,6 +40,8 @@ const char* name_of(FaultOp op) {
       return "softmax_cross_entropy";
     case FaultOp::sample_categorical:
       return "sample_categorical";
+    case FaultOp::augment:
+      return "augment";
     case FaultOp::none:
       break;
   }

@@ -29,7 +29,8 @@ enum class FaultOp : uint32_t {
   gather_rows,
   pick,
   softmax_cross_entropy,
-  sample_categorical  // position: the row whose logits are not finite
+  sample_categorical,  // position: the row whose logits are not finite
+  augment
 };
 struct Fault {
   unsigned int claimed;  // 0 or 1

@@ -20,7 +20,8 @@ Tensor augment(const Tensor& images, const Tensor& indices, const AugmentOptions
     check(deviation > 0, "augment", "needs deviations above 0, got ", deviation);
   }
   Tensor y({indices.size(0), images.size(1), images.size(2), 3}, options.dtype, images.device());
-  dispatch<cpu::augment_batch>(images, indices, options, random, first_draw, y);
+  dispatch<cpu::augment_batch, cuda::augment_batch>(images, indices, options, random, first_draw,
+                                                    y);
   return y;
 }
 

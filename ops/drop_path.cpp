@@ -18,9 +18,9 @@ Var drop_path(const Var& x, const Tensor& keep) {
         "drop_path", "needs one factor an example of x ", x.dtype(), " ", x.shape(), ", got ",
         keep.dtype(), " ", keep.shape());
   Tensor y = empty_like(x.value());
-  dispatch<cpu::drop_path_apply>(x.value(), keep, y, Into::write);
+  dispatch<cpu::drop_path_apply, cuda::drop_path_apply>(x.value(), keep, y, Into::write);
   return record("drop_path", {x}, std::move(y), [keep](const Tensor& dy, Grads& dx) {
-    dispatch<cpu::drop_path_apply>(dy, keep, dx[0].tensor(), dx[0].into());
+    dispatch<cpu::drop_path_apply, cuda::drop_path_apply>(dy, keep, dx[0].tensor(), dx[0].into());
   });
 }
 

@@ -10,12 +10,12 @@ Var global_avg_pool(const Var& x, bool relu_on_load) {
   check(x.rank() == 4 && x.size(1) > 0 && x.size(2) > 0, "global_avg_pool",
         "needs images [N, H, W, C] with pixels, got ", x.shape());
   Tensor y({x.size(0), x.size(3)}, x.dtype(), x.value().device());
-  dispatch<cpu::global_avg_pool_forward>(x.value(), relu_on_load, y);
+  dispatch<cpu::global_avg_pool_forward, cuda::global_avg_pool_forward>(x.value(), relu_on_load, y);
   const Tensor source = relu_on_load ? x.value() : Tensor();
   return record("global_avg_pool", {x}, std::move(y),
                 [source, relu_on_load](const Tensor& dy, Grads& dx) {
-                  dispatch<cpu::global_avg_pool_backward>(source, relu_on_load, dy, dx[0].tensor(),
-                                                          dx[0].into());
+                  dispatch<cpu::global_avg_pool_backward, cuda::global_avg_pool_backward>(
+                      dy, source, relu_on_load, dx[0].tensor(), dx[0].into());
                 });
 }
 
@@ -69,7 +69,7 @@ void cpu::global_avg_pool_forward(const Tensor& x, bool relu, Tensor& y) {
   });
 }
 
-void cpu::global_avg_pool_backward(const Tensor& x, bool relu, const Tensor& dy, Tensor& dx,
+void cpu::global_avg_pool_backward(const Tensor& dy, const Tensor& x, bool relu, Tensor& dx,
                                    Into into) {
   const int64_t pixels = dx.size(1) * dx.size(2), channels = dx.size(3);
   visit_real(dx.dtype(), "global_avg_pool", [&](auto tag) {

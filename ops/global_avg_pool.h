@@ -12,11 +12,11 @@ Var global_avg_pool(const Var& x, bool relu_on_load = false);
 namespace cpu {
 void global_avg_pool_forward(const Tensor& x, bool relu, Tensor& y);
 // x is read only under relu, and may be undefined without.
-void global_avg_pool_backward(const Tensor& x, bool relu, const Tensor& dy, Tensor& dx, Into into);
+void global_avg_pool_backward(const Tensor& dy, const Tensor& x, bool relu, Tensor& dx, Into into);
 }  // namespace cpu
 namespace cuda {
 void global_avg_pool_forward(const Tensor& x, bool relu, Tensor& y);
-void global_avg_pool_backward(const Tensor& x, bool relu, const Tensor& dy, Tensor& dx, Into into);
+void global_avg_pool_backward(const Tensor& dy, const Tensor& x, bool relu, Tensor& dx, Into into);
 }  // namespace cuda
 
 }  // namespace enas

@@ -23,17 +23,19 @@ Var max_pool2d(const Var& x, const Window2d& window) {
   check(window.kernel <= 16, "max_pool2d", "needs a kernel of at most 16, got ", window.kernel);
   Tensor y = pooled("max_pool2d", x, window, x.dtype());
   Tensor index = x.has_grad() ? pooled("max_pool2d", x, window, DType::u8) : Tensor();
-  dispatch<cpu::max_pool2d_forward>(x.value(), window, y, index);
+  dispatch<cpu::max_pool2d_forward, cuda::max_pool2d_forward>(x.value(), window, y, index);
   return record("max_pool2d", {x}, std::move(y), [index, window](const Tensor& dy, Grads& dx) {
-    dispatch<cpu::max_pool2d_backward>(index, dy, window, dx[0].tensor(), dx[0].into());
+    dispatch<cpu::max_pool2d_backward, cuda::max_pool2d_backward>(index, dy, window, dx[0].tensor(),
+                                                                  dx[0].into());
   });
 }
 
 Var avg_pool2d(const Var& x, const Window2d& window) {
   Tensor y = pooled("avg_pool2d", x, window, x.dtype());
-  dispatch<cpu::avg_pool2d_forward>(x.value(), window, y);
+  dispatch<cpu::avg_pool2d_forward, cuda::avg_pool2d_forward>(x.value(), window, y);
   return record("avg_pool2d", {x}, std::move(y), [window](const Tensor& dy, Grads& dx) {
-    dispatch<cpu::avg_pool2d_backward>(dy, window, dx[0].tensor(), dx[0].into());
+    dispatch<cpu::avg_pool2d_backward, cuda::avg_pool2d_backward>(dy, window, dx[0].tensor(),
+                                                                  dx[0].into());
   });
 }
 
