@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "data/file.h"
+#include "data/grouped.h"
 #include "data/pickle.h"
 #include "tensor/thread_pool.h"
 

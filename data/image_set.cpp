@@ -11,6 +11,7 @@
 #include "data/builtin_images.h"
 #include "data/cifar10.h"
 #include "data/file.h"
+#include "data/grouped.h"
 #include "data/image_folder.h"
 #include "data/image_source.h"
 #include "data/stb_image.h"
@@ -143,13 +144,6 @@ void check_class_name(std::string_view name, const std::string& where) {
         ErrorKind::data, where, "found a class name of ", name.size(),
         " bytes that cannot be printed; expected 1..", kLongestName,
         " bytes of UTF-8 without control characters: rename it");
-}
-
-std::string grouped(int64_t n) {
-  std::string digits = std::to_string(n);
-  for (int i = static_cast<int>(digits.size()) - 3; i > 0; i -= 3)
-    digits.insert(static_cast<size_t>(i), ",");
-  return digits;
 }
 
 // Sums of integers, so that the order does not matter.

@@ -18,7 +18,4 @@ struct ImageSource {
 // characters: it goes to terminals and files.
 void check_class_name(std::string_view name, const std::string& where);
 
-// 50000 -> 50,000.
-std::string grouped(int64_t n);
-
 }  // namespace enas

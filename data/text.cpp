@@ -10,6 +10,7 @@
 
 #include "data/builtin.h"
 #include "data/file.h"
+#include "data/grouped.h"
 #include "tensor/fnv.h"
 
 namespace enas {
@@ -107,14 +108,6 @@ class Fingerprint {
   }
   Fnv1a hash_;
 };
-
-// 929589 -> 929,589.
-std::string grouped(int64_t n) {
-  std::string digits = std::to_string(n);
-  for (int i = static_cast<int>(digits.size()) - 3; i > 0; i -= 3)
-    digits.insert(static_cast<size_t>(i), ",");
-  return digits;
-}
 
 Corpus make_corpus(const std::array<Source, 3>& sources, const std::string& what) {
   Reader reader;

@@ -1,0 +1,15 @@
+// Counts as people read them: 929589 -> 929,589.
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace enas {
+
+inline std::string grouped(int64_t n) {
+  std::string digits = std::to_string(n);
+  for (int i = static_cast<int>(digits.size()) - 3; i > 0; i -= 3)
+    digits.insert(static_cast<size_t>(i), ",");
+  return digits;
+}
+
+}  // namespace enas
