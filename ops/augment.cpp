@@ -1,6 +1,10 @@
 #include "ops/augment.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "tensor/dispatch.h"
+#include "tensor/isa.h"
 #include "tensor/thread_pool.h"
 
 namespace enas {
@@ -25,23 +29,47 @@ Tensor augment(const Tensor& images, const Tensor& indices, const AugmentOptions
   return y;
 }
 
+ISA_SELECT(augment_run, void(const uint8_t* in, const float* centre, const float* scale, float* out,
+                             int64_t values));
+
 namespace {
 
-// One image; centre and scale of 255 times a pixel.
+// out = (in - centre) * scale over a run of pixels.
+void normalise(const uint8_t* in, const AugmentNormal<float>& normal, float* out, int64_t values) {
+  augment_run(in, normal.centre, normal.scale, out, values);
+}
+void normalise(const uint8_t* in, const AugmentNormal<double>& normal, double* out,
+               int64_t values) {
+  for (int64_t i = 0; i < values; ++i)
+    out[i] = (static_cast<double>(in[i]) - normal.centre[i % 3]) * normal.scale[i % 3];
+}
+
+// One image, by rows: what comes from inside the image is one run of pixels, its ends are 0. A
+// flipped row is made in `line`, 3 * width values, and turned round.
 template <class T>
 void augment_image(const uint8_t* in, const AugmentRule& rule, const AugmentDraw& d,
-                   const T* centre, const T* scale, T* out) {
-  for (int32_t y = 0; y < rule.height; ++y) {
-    for (int32_t x = 0; x < rule.width; ++x, out += 3) {
-      const int32_t from_y = y + d.down, from_x = (d.flip ? rule.width - 1 - x : x) + d.right;
-      const bool outside =
-          from_y < 0 || from_y >= rule.height || from_x < 0 || from_x >= rule.width;
-      const bool cut = y >= d.top && y < d.bottom && x >= d.left && x < d.last;
-      for (int c = 0; c < 3; ++c) {
-        const int64_t at = (int64_t{from_y} * rule.width + from_x) * 3 + c;
-        out[c] = outside || cut ? T(0) : (static_cast<T>(in[at]) - centre[c]) * scale[c];
-      }
+                   const AugmentNormal<T>& normal, T* out, T* line) {
+  const int64_t width = rule.width;
+  const int64_t begin = std::clamp<int64_t>(-d.right, 0, width);
+  const int64_t end = std::clamp<int64_t>(width - d.right, begin, width);
+  for (int64_t y = 0; y < rule.height; ++y, out += 3 * width) {
+    const int64_t from = y + d.down;
+    if (from < 0 || from >= rule.height) {
+      std::fill_n(out, 3 * width, T(0));
+      continue;
     }
+    T* const to = d.flip ? line : out;
+    std::fill_n(to, 3 * begin, T(0));
+    if (begin < end) {
+      normalise(in + (from * width + begin + d.right) * 3, normal, to + 3 * begin,
+                3 * (end - begin));
+    }
+    std::fill_n(to + 3 * end, 3 * (width - end), T(0));
+    for (int64_t x = 0; d.flip && x < width; ++x)
+      std::copy_n(line + 3 * (width - 1 - x), 3, out + 3 * x);
+    if (y < d.top || y >= d.bottom) continue;
+    const int64_t left = std::max<int64_t>(d.left, 0), last = std::min<int64_t>(d.last, width);
+    std::fill_n(out + 3 * left, 3 * (last - left), T(0));
   }
 }
 
@@ -58,12 +86,13 @@ void cpu::augment_batch(const Tensor& images, const Tensor& indices, const Augme
     const auto* index = indices.data<int32_t>();
     T* out = y.data<T>();
     parallel_for(indices.numel(), 8192 / (3 * pixels + 1), [&](int64_t begin, int64_t end) {
+      std::vector<T> line(static_cast<size_t>(3 * rule.width));
       for (int64_t n = begin; n < end; ++n) {
         check(index[n] >= 0 && index[n] < count, ErrorKind::data, "augment", "index ", index[n],
               " at position ", n, " is not in [0, ", count, ")");
         augment_image(in + index[n] * pixels * 3, rule,
-                      augment_draw(rule, random, first_draw + index[n]), normal.centre,
-                      normal.scale, out + n * pixels * 3);
+                      augment_draw(rule, random, first_draw + index[n]), normal,
+                      out + n * pixels * 3, line.data());
       }
     });
   });
