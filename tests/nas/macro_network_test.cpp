@@ -1,7 +1,6 @@
 // The networks of the macro space against plain loops over doubles, their gradients against
 // differences, their numbers of parameters against docs/method.md section 8.
-#include "nas/macro/child.h"
-#include "nas/macro/final.h"
+#include "nas/macro/cost.h"
 #include "tests/nas/image_networks.h"
 #include "tests/nas/naive_networks.h"
 
@@ -115,6 +114,25 @@ TEST(MacroNetwork, ParameterCounts) {
   };
   EXPECT_EQ(final(false), 30'947'424);
   EXPECT_EQ(final(true), 42'559'392);
+}
+
+// What the networks do is what the architecture's cost says; the plain loops count as they go.
+TEST(MacroNetwork, MultiplyAddsAreThoseOfTheArchitecture) {
+  const Tensor images = random_images(1, 9, 9);
+  for (const bool concat : {false, true}) {
+    const MacroSpace space(7, {.concat_input = concat});
+    for (const Architecture& arch : some_architectures(space, 8)) {
+      const MacroArch decoded = space.decode(arch);
+      MacroChild child(space, child_options(), 1, DType::f64, &arch);
+      int64_t macs = 0;
+      NaiveMacro{child.parameters(), concat, false, false, false, &macs}.logits(decoded, images);
+      EXPECT_EQ(macs, macro_child_cost(space, arch, child_options(), 9).macs);
+      MacroFinal net(space, arch, final_options(), 1, DType::f64);
+      macs = 0;
+      NaiveMacro{net.parameters(), concat, true, false, false, &macs}.logits(decoded, images);
+      EXPECT_EQ(macs, macro_final_cost(space, arch, final_options(), 9).macs);
+    }
+  }
 }
 
 TEST(MacroNetwork, GradientsOfWholeNetworks) {

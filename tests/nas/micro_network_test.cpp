@@ -1,7 +1,6 @@
 // The networks of the micro space against plain loops over doubles, the paper's example cell by
 // hand, gradients against differences, numbers of parameters against docs/method.md section 8.
-#include "nas/micro/child.h"
-#include "nas/micro/final.h"
+#include "nas/micro/cost.h"
 #include "tests/nas/image_networks.h"
 #include "tests/nas/naive_networks.h"
 
@@ -170,6 +169,33 @@ TEST(MicroNetwork, ParameterCounts) {
   EXPECT_EQ(MicroFinal(space, arch, final, 1).parameters().count(), 3'894'372 + 494'848);
   final.auxiliary = false;
   EXPECT_EQ(MicroFinal(space, arch, final, 1).parameters().count(), 3'894'372);
+}
+
+// What the networks do is what the architecture's cost says; the plain loops count as they go.
+TEST(MicroNetwork, MultiplyAddsAreThoseOfTheArchitecture) {
+  const Tensor images = random_images(1, 9, 9);
+  const MicroSpace space(3);
+  for (const int cells : {1, 4}) {
+    for (const Architecture& arch : some_architectures(space, 6)) {
+      const MicroArch decoded = space.decode(arch);
+      int64_t macs = 0;
+      for (const bool stride2 : {false, true}) {
+        MicroChildOptions options = child_options(cells);
+        options.reduce_stride2 = stride2, options.image_size = 9;
+        MicroChild child(space, options, 1, DType::f64, &arch);
+        macs = 0;
+        NaiveMicro{child.parameters(), cells, false, stride2, false, false, &macs}.logits(decoded,
+                                                                                          images);
+        EXPECT_EQ(macs, micro_child_cost(space, arch, options).macs);
+      }
+      MicroFinalOptions options = final_options(cells);
+      options.image_size = 9;
+      MicroFinal net(space, arch, options, 1, DType::f64);
+      macs = 0;
+      NaiveMicro{net.parameters(), cells, true, false, false, false, &macs}.logits(decoded, images);
+      EXPECT_EQ(macs, micro_final_cost(space, arch, options).macs);
+    }
+  }
 }
 
 TEST(MicroNetwork, GradientsOfWholeNetworks) {

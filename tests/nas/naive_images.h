@@ -51,8 +51,9 @@ struct Grid {  // how a window lies
 
 class Naive {
  public:
-  explicit Naive(const ParameterStore& store, bool running = false)
-      : store_(store), running_(running) {}
+  // macs: where the multiply-adds of one image are counted, taps on the border too.
+  explicit Naive(const ParameterStore& store, bool running = false, int64_t* macs = nullptr)
+      : store_(store), running_(running), macs_(macs) {}
   bool has(const std::string& name) const { return store_.find(name) != nullptr; }
 
   static Map relu(Map x) {
@@ -95,6 +96,7 @@ class Naive {
   Map conv(const Map& x, const std::string& name, const Grid& g) const {
     const Tensor& w = store_.get(name).value;
     const int64_t out = w.size(-1);
+    count(w.numel() * g.out(x.h) * g.out(x.w));
     return window(x, g, out,
                   [&](int64_t b, int64_t r, int64_t s, int64_t ky, int64_t kx, int64_t o) {
                     double sum = 0;
@@ -105,6 +107,7 @@ class Naive {
   }
   Map depthwise(const Map& x, const std::string& name, const Grid& g) const {
     const Tensor& w = store_.get(name).value;
+    count(w.numel() * g.out(x.h) * g.out(x.w));
     return window(x, g, x.c,
                   [&](int64_t b, int64_t r, int64_t s, int64_t ky, int64_t kx, int64_t o) {
                     return x.get(b, r, s, o) * w.item((ky * g.kernel + kx) * x.c + o);
@@ -189,6 +192,7 @@ class Naive {
   // Global average of the sources' concatenation, times a matrix: [n][classes].
   std::vector<double> head(const Map& x, const std::string& name) const {
     const Tensor& w = store_.get(name + ".weight").value;
+    count(w.numel());
     std::vector<double> logits;
     for (int64_t b = 0; b < x.n; ++b) {
       for (int64_t o = 0; o < w.size(1); ++o) {
@@ -215,8 +219,12 @@ class Naive {
       if (b.name == name) return b.value;
     fail(ErrorKind::internal, "naive", "no buffer ", name);
   }
+  void count(int64_t macs) const {
+    if (macs_ != nullptr) *macs_ += macs;
+  }
   const ParameterStore& store_;
   bool running_;
+  int64_t* macs_;
 };
 
 }  // namespace enas::test

@@ -34,9 +34,10 @@ inline Map naive_macro_op(const Naive& net, const std::string& name, int op, con
 struct NaiveMacro {
   const ParameterStore& store;
   bool concat = false, final = false, full = false, running = false;
+  int64_t* macs = nullptr;
 
   std::vector<double> logits(const MacroArch& arch, const Tensor& images) const {
-    const Naive net(store, running);
+    const Naive net(store, running, macs);
     std::vector<Map> stored = {net.norm(net.conv(Map(images), "stem.weight", {3}), "stem.norm")};
     for (size_t i = 0; i < arch.layers.size(); ++i) {
       const auto& [op, skips] = arch.layers[i];
@@ -98,11 +99,12 @@ struct NaiveMicro {
   const ParameterStore& store;
   int normal_cells = 1;
   bool final = false, stride2 = false, tf_same = false, running = false;
+  int64_t* macs = nullptr;
 
   // Logits; behind them, where the network has an auxiliary head and it is wanted, its.
   std::vector<double> logits(const MicroArch& arch, const Tensor& images,
                              bool auxiliary = false) const {
-    const Naive net(store, running);
+    const Naive net(store, running, macs);
     std::vector<Map> last = {net.norm(net.conv(Map(images), "stem.weight", {3}), "stem.norm")};
     std::vector<Map> before = last;
     const int first = normal_cells / 3, second = 2 * (normal_cells / 3) + 1;
