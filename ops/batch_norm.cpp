@@ -14,10 +14,10 @@ Var batch_norm(const Var& x, const ChannelStats& stats, const Normalization& n, 
         x.shape());
   const NormValues values = norm_values(kOp, x.value(), stats, n, use);
   Tensor y = empty_like(x.value());
-  dispatch<cpu::batch_norm_forward>(x.value(), values, y);
+  dispatch<cpu::batch_norm_forward, cuda::batch_norm_forward>(x.value(), values, y);
   return record(kOp, {x, n.scale, n.offset}, std::move(y),
                 [x = x.value(), values](const Tensor& dy, Grads& dx) {
-                  dispatch<cpu::batch_norm_backward>(
+                  dispatch<cpu::batch_norm_backward, cuda::batch_norm_backward>(
                       x, values, dy, Tensor(),
                       NormGrads{grad_out(dx[0]), grad_out(dx[1]), grad_out(dx[2])});
                 });
@@ -34,7 +34,7 @@ void running_update(std::span<RunningItem> items, double decay, const Tensor& ga
       check_device(kOp, "a buffer", *t, gate.device());
     }
   }
-  dispatch<cpu::running_update>(items, decay, gate);
+  dispatch<cpu::running_update, cuda::running_update>(items, decay, gate);
   for (RunningItem& item : items) item.mean.bump_version(), item.variance.bump_version();
 }
 

@@ -56,6 +56,7 @@ inline NormValues norm_values(const char* op, const Tensor& x, const ChannelStat
     check(t.defined() && t.rank() == 1 && t.size(0) == channels && t.dtype() == x.dtype(), op,
           "needs ", what, " [", channels, "] of ", x.dtype(), " for x ", x.shape(), ", got ",
           t.defined() ? t.dtype() : x.dtype(), " ", t.defined() ? t.shape() : Shape{});
+    check(t.device() == x.device(), op, what, " is on the ", t.device(), ", x on the ", x.device());
   };
   fits("a mean", stats.mean), fits("a variance", stats.variance);
   fits("a scale", n.scale.value()), fits("an offset", n.offset.value());

@@ -13,7 +13,7 @@ ChannelStats channel_stats(const Tensor& x) {
   const int64_t channels = x.size(-1);
   ChannelStats stats{Tensor({channels}, x.dtype(), x.device()),
                      Tensor({channels}, x.dtype(), x.device()), x.numel() / channels};
-  dispatch<cpu::channel_stats>(x, stats.mean, stats.variance);
+  dispatch<cpu::channel_stats, cuda::channel_stats>(x, stats.mean, stats.variance);
   return stats;
 }
 

@@ -11,11 +11,12 @@ Var depthwise_conv2d(const Var& x, const Var& w, const Window2d& window, bool re
   check_depthwise(kOp, x.value(), w.value(), window);
   Tensor y({x.size(0), window.output(x.size(1)), window.output(x.size(2)), x.size(3)}, x.dtype(),
            x.value().device());
-  dispatch<cpu::depthwise_conv2d_forward>(x.value(), w.value(), window, relu_on_load, y);
+  dispatch<cpu::depthwise_conv2d_forward, cuda::depthwise_conv2d_forward>(x.value(), w.value(),
+                                                                          window, relu_on_load, y);
   return record(kOp, {x, w}, std::move(y),
                 [x = x.value(), w = w.value(), window, relu_on_load](const Tensor& dy, Grads& dx) {
-                  dispatch<cpu::depthwise_conv2d_backward>(x, w, window, relu_on_load, dy,
-                                                           grad_out(dx[0]), grad_out(dx[1]));
+                  dispatch<cpu::depthwise_conv2d_backward, cuda::depthwise_conv2d_backward>(
+                      x, w, window, relu_on_load, dy, grad_out(dx[0]), grad_out(dx[1]));
                 });
 }
 
@@ -31,7 +32,7 @@ NormLoops<T> relu_only(bool relu, int64_t channels) {
 template <class Image, class T>
 void forward(const ImageWindow& g, const T* x, const T* w, bool relu, T* y) {
   const NormLoops<T> load = relu_only<T>(relu, g.channels);
-  const typename Image::Weights weights(g, w, nullptr, 0, load);
+  const typename Image::Weights weights(g, w, nullptr, 0, load, false);
   for_each_group_of_images<Image>(g, weights, groups_of_images(g),
                                   [&](size_t, Image& image, int64_t first, int64_t last) {
                                     for (int64_t n = first; n < last; ++n) {
@@ -45,7 +46,7 @@ template <class Image, class T>
 void backward(const ImageWindow& g, const T* x, const T* w, bool relu, const T* dy,
               const GradOut& dx, const GradOut& dw) {
   const NormLoops<T> load = relu_only<T>(relu, g.channels);
-  const typename Image::Weights weights(g, w, nullptr, 0, load);
+  const typename Image::Weights weights(g, w, nullptr, 0, load, true);
   const int groups = groups_of_images(g);
   std::vector<std::vector<T>> parts(static_cast<size_t>(groups));
   for_each_group_of_images<Image>(

@@ -75,7 +75,8 @@ inline void weight_lanes(const ImagePlan& p, const float* frame, const float* dt
   const auto add = [&](const float* in, const float* up, int64_t rest) {
     Floats g[R];
     ENAS_UNROLL for (int q = 0; q < R; ++q) {
-      g[q] = rest >= kWidth ? load(up + q * n) : load_tail(up + q * n, rest, 0.0f);
+      const float* const at = up + q * p.counter_row;
+      g[q] = rest >= kWidth ? load(at) : load_tail(at, rest, 0.0f);
     }
     ENAS_UNROLL for (int r = 0; r < (R - 1) * S + A; ++r) {
       ENAS_UNROLL for (int kx = 0; kx < K; ++kx) {
@@ -87,7 +88,7 @@ inline void weight_lanes(const ImagePlan& p, const float* frame, const float* dt
     }
   };
   for (int64_t y = 0; y + R <= p.out_height; y += R) {
-    const float *in = frame + (y * S + ky0) * p.frame_row, *up = dt + y * n;
+    const float *in = frame + (y * S + ky0) * p.frame_row, *up = dt + y * p.counter_row;
     int64_t i = v;
     for (; i + kWidth <= n; i += step) add(in + i, up + i, kWidth);
     if (i < n) add(in + i, up + i, n - i);
@@ -115,15 +116,14 @@ inline void weight_rows(const ImagePlan& p, const float* frame, const float* dt,
 }
 template <int K, int S>
 inline void weight_all(const ImagePlan& p, const float* frame, const float* dt, float* lanes) {
-  constexpr int R = 2;
+  constexpr int R = K == 3 ? 4 : 2;
   ImagePlan part = p;
   part.out_height = p.out_height / R * R;
   weight_rows<K, S, R>(part, frame, dt, lanes);
-  if (part.out_height == p.out_height) return;
-  const int64_t n = p.out_width * p.channels;
-  const int64_t done = part.out_height;
-  part.out_height = 1;
-  weight_rows<K, S, 1>(part, frame + done * S * p.frame_row, dt + done * n, lanes);
+  int64_t y = part.out_height;
+  for (part.out_height = 1; y < p.out_height; ++y) {
+    weight_rows<K, S, 1>(part, frame + y * S * p.frame_row, dt + y * p.counter_row, lanes);
+  }
 }
 
 // out[n floats] = sum over taps of in * w.
@@ -151,7 +151,7 @@ void depthwise_rows(const ImagePlan* p, const float* frame, const float* weights
                  : all_rows<5, 2>(*p, frame, weights, first, last, out);
 }
 
-// lanes [K K][period] += the image's weight gradient.
+// lanes [K K][period] += the image's weight gradient; dt: rows of the counter frame.
 void depthwise_weights(const ImagePlan* p, const float* frame, const float* dt, float* lanes) {
   if (p->stride == 1) {
     return p->kernel == 3 ? weight_all<3, 1>(*p, frame, dt, lanes)

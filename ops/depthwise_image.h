@@ -28,6 +28,7 @@ inline void check_depthwise(const char* op, const Tensor& x, const Tensor& w,
         window.kernel, ", ", window.kernel, ", ", x.size(3), "] for x ", x.shape(), ", got ",
         w.shape());
   check(w.dtype() == x.dtype(), op, "x is ", x.dtype(), ", the weights are ", w.dtype());
+  check(w.device() == x.device(), op, "x and weights on different devices; move them to one");
 }
 
 // The work of one image for one thread, with the buffers it needs. Order of calls: activate, then
@@ -37,7 +38,8 @@ class PlainImage {
  public:
   // w [K, K, C]; pointwise [C, Cout] or null.
   struct Weights {
-    Weights(const ImageWindow&, const T* w, const T* p, int64_t out, const NormLoops<T>& rule)
+    Weights(const ImageWindow&, const T* w, const T* p, int64_t out, const NormLoops<T>& rule,
+            bool /*backward*/)
         : depthwise(w), pointwise(p), out_channels(out), load(rule) {}
     const T *depthwise, *pointwise;
     int64_t out_channels;

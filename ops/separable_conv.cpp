@@ -12,7 +12,7 @@ constexpr const char* kOp = "separable_conv";
 RawConv apply(const Var& x, const SeparableValues& v, std::span<const Input> inputs, bool stats) {
   check_depthwise(kOp, x.value(), v.depthwise, v.window);
   check(v.pointwise.rank() == 2 && v.pointwise.size(0) == x.size(3) && v.pointwise.size(1) > 0 &&
-            v.pointwise.dtype() == x.dtype(),
+            v.pointwise.dtype() == x.dtype() && v.pointwise.device() == x.value().device(),
         kOp, "needs pointwise weights [", x.size(3), ", Cout] of ", x.dtype(), ", got ",
         v.pointwise.dtype(), " ", v.pointwise.shape());
   const int64_t out = v.pointwise.size(1);
@@ -24,10 +24,11 @@ RawConv apply(const Var& x, const SeparableValues& v, std::span<const Input> inp
     result.stats = {Tensor({out}, x.dtype(), device), Tensor({out}, x.dtype(), device),
                     y.numel() / out};
   }
-  dispatch<cpu::separable_conv_forward>(x.value(), v, y, result.stats);
+  dispatch<cpu::separable_conv_forward, cuda::separable_conv_forward>(x.value(), v, y,
+                                                                      result.stats);
   result.y = record(kOp, inputs, std::move(y), [x = x.value(), v](const Tensor& dy, Grads& dx) {
     const bool norm = v.norm.mean.defined();
-    dispatch<cpu::separable_conv_backward>(
+    dispatch<cpu::separable_conv_backward, cuda::separable_conv_backward>(
         x, v, dy,
         SeparableGrads{grad_out(dx[0]), grad_out(dx[1]), grad_out(dx[2]),
                        norm ? grad_out(dx[3]) : GradOut{}, norm ? grad_out(dx[4]) : GradOut{}});
@@ -61,7 +62,8 @@ void forward(const Tensor& x, const SeparableValues& v, Tensor& y, ChannelStats&
   const ImageWindow g = image_window(x.shape(), v.window);
   const NormLoops<T> load((ChannelAffine<T>(v.norm)), g.channels);
   const int64_t out = v.pointwise.size(1), image_out = g.out_pixels() * out;
-  const typename Image::Weights weights(g, v.depthwise.data<T>(), v.pointwise.data<T>(), out, load);
+  const typename Image::Weights weights(g, v.depthwise.data<T>(), v.pointwise.data<T>(), out, load,
+                                        false);
   const T* in = x.data<T>();
   T* to = y.data<T>();
   const bool wanted = stats.mean.defined();
@@ -125,7 +127,8 @@ void backward(const Tensor& x, const SeparableValues& v, const Tensor& dy,
   const ImageWindow g = image_window(x.shape(), v.window);
   const NormLoops<T> load((ChannelAffine<T>(v.norm)), g.channels);
   const int64_t out = v.pointwise.size(1), image_out = g.out_pixels() * out;
-  const typename Image::Weights weights(g, v.depthwise.data<T>(), v.pointwise.data<T>(), out, load);
+  const typename Image::Weights weights(g, v.depthwise.data<T>(), v.pointwise.data<T>(), out, load,
+                                        true);
   const int groups = groups_of_images(g);
   Parts<T> parts(static_cast<size_t>(groups));
   Tensor dz = place_of_dz<T>(x, v, grads);

@@ -1,9 +1,10 @@
 // One image of a depthwise or separable convolution for f32: the vector kernels of
-// ops/depthwise_conv2d.simd.cpp and ops/separable_conv.simd.cpp over scratch that stays in L2. The
-// same calls as PlainImage (ops/depthwise_image.h).
+// ops/depthwise_conv2d.simd.cpp and the register tiles of ops/panels.h over scratch that stays in
+// L2. The same calls as PlainImage (ops/depthwise_image.h).
 #pragma once
 #include "ops/depthwise_image.h"
 #include "ops/image_plan.h"
+#include "ops/panels.h"
 
 namespace enas {
 
@@ -16,12 +17,6 @@ ISA_SELECT(depthwise_counter, void(const ImagePlan* p, const float* dt, float* c
 ISA_SELECT(depthwise_rows_back2,
            void(const ImagePlan* p, const float* counter, const float* weights, int64_t first,
                 int64_t last, float* plane, float* da));
-ISA_SELECT(pack_pointwise,
-           void(const float* w, int64_t k, int64_t n, bool transposed, float* packed));
-ISA_SELECT(pointwise_product,
-           void(const float* a, int64_t rows, int64_t k, const float* packed, int64_t n, float* c));
-ISA_SELECT(pointwise_outer, void(const float* a, const float* b, int64_t pixels, int64_t k,
-                                 int64_t n, float* last_row, float* sums));
 
 // Floats from the memory pool, which keeps them from op to op.
 class FloatScratch {
@@ -49,37 +44,47 @@ class FastImage {
   // Everything that is the same for all images: layouts, expanded and packed weights.
   struct Weights {
     Weights(const ImageWindow& g, const float* w, const float* pointwise, int64_t out,
-            const NormLoops<float>& rule)
-        : load(rule), forward(plan_of(g)), backward(counter_plan(forward)), out_channels(out) {
-      const int64_t k2 = g.kernel * g.kernel;
-      lanes = expand_lanes(w, k2, g.channels);
-      std::vector<float> flipped(static_cast<size_t>(g.weights()));
-      for (int64_t t = 0; t < k2; ++t) {
-        std::copy_n(w + (k2 - 1 - t) * g.channels, g.channels, flipped.data() + t * g.channels);
+            const NormLoops<float>& rule, bool backward)
+        : load(rule), plan(plan_of(g)), counter(counter_plan(plan)), out_channels(out) {
+      const int64_t k2 = g.kernel * g.kernel, c = g.channels;
+      lanes = expand_lanes(w, k2, c);
+      if (backward && g.stride == 1) {
+        std::vector<float> flipped(static_cast<size_t>(g.weights()));
+        for (int64_t t = 0; t < k2; ++t) {
+          std::copy_n(w + (k2 - 1 - t) * c, c, flipped.data() + t * c);
+        }
+        flipped_lanes = expand_lanes(flipped.data(), k2, c);
       }
-      if (g.stride == 1) flipped_lanes = expand_lanes(flipped.data(), k2, g.channels);
       if (pointwise == nullptr) return;
-      const auto size = [](int64_t rows, int64_t n) {
-        return static_cast<size_t>(rows * ((n + 7) / 8 * 8));
-      };
-      packed.resize(size(g.channels, out)), transposed.resize(size(out, g.channels));
-      pack_pointwise(pointwise, g.channels, out, false, packed.data());
-      pack_pointwise(pointwise, out, g.channels, true, transposed.data());
+      packed.resize(static_cast<size_t>(backward ? panels_size(out, c) : panels_size(c, out)));
+      if (backward) {  // the transposed matrix
+        panels_pack(pointwise, 1, out, 0, out, out, c, packed.data());
+      } else {
+        panels_pack(pointwise, out, 1, 0, c, c, out, packed.data());
+      }
     }
     const NormLoops<float>& load;
-    ImagePlan forward, backward;
+    ImagePlan plan, counter;
     int64_t out_channels;
-    std::vector<float> lanes, flipped_lanes, packed, transposed;
+    std::vector<float> lanes, flipped_lanes, packed;
   };
 
   FastImage(const ImageWindow& g, const Weights& w)
       : g_(g),
         w_(w),
-        frame_(FloatScratch::zeros(w.forward.frame_rows * w.forward.frame_row + kSlack)),
-        t_(g.out_size()) {}
+        block_rows_(4 * ((kBlockPixels - 1) / (4 * g.out_width) + 1)),
+        frame_(w.plan.frame_rows * w.plan.frame_row + kSlack) {
+    const ImagePlan& p = w.plan;
+    if (g.stride == 1) {
+      zero_border(frame_.data(), p.frame_rows, p.frame_row, p.top, g.height, p.left * p.channels,
+                  g.width * p.channels);
+    } else {  // planes: their borders are not one run
+      std::fill_n(frame_.data(), p.frame_rows * p.frame_row + kSlack, 0.0f);
+    }
+  }
 
   void activate(const float* x) {
-    const ImagePlan& p = w_.forward;
+    const ImagePlan& p = w_.plan;
     if (g_.stride == 2) {
       if (image_.empty()) image_ = FloatScratch(g_.size());
       w_.load.apply(x, 1, image_.data(), false, g_.height * g_.width);
@@ -90,51 +95,54 @@ class FastImage {
       w_.load.apply(x + y * p.width * p.channels, 1, to + y * p.frame_row, false, p.width);
     }
   }
-  void depthwise(float* y) {
-    depthwise_rows(&w_.forward, frame_.data(), w_.lanes.data(), 0, g_.out_height, y);
-  }
+  void depthwise(float* y) { rows(0, g_.out_height, y); }
   // Some rows at a time, so that t stays in L1.
   void separable(float* y) {
-    for (int64_t r = 0; r < g_.out_height; r += kBlockRows) {
-      const int64_t last = std::min(r + kBlockRows, g_.out_height);
-      depthwise_rows(&w_.forward, frame_.data(), w_.lanes.data(), r, last, t_.data());
-      pointwise_product(t_.data(), (last - r) * g_.out_width, g_.channels, w_.packed.data(),
-                        w_.out_channels, y + r * g_.out_width * w_.out_channels);
-    }
+    for_each_block([&](int64_t first, int64_t last, const float* t) {
+      product(t, (last - first) * g_.out_width, g_.channels, w_.out_channels,
+              y + first * g_.out_width * w_.out_channels, w_.out_channels);
+    });
   }
-  void set_output_gradient(const float* dt) { dt_ = dt; }
+  void set_output_gradient(const float* dt) {
+    start_counter();
+    depthwise_counter(&w_.plan, dt, counter_.data());
+  }
+  // dt = dy P^T goes straight into the counter frame, dP meets t block by block.
   void set_separable_gradient(const float* dy, bool dp) {
-    const int64_t out = w_.out_channels;
+    const int64_t out = w_.out_channels, row = g_.out_width * out;
     if (dp) {
-      depthwise(t_.data());
-      if (outer_.empty()) outer_ = FloatScratch::zeros((g_.channels + 1) * ((out + 7) / 8 * 8));
-      float* last_row = outer_.data() + g_.channels * ((out + 7) / 8 * 8);
-      pointwise_outer(t_.data(), dy, g_.out_pixels(), g_.channels, out, last_row, outer_.data());
+      if (outer_.empty()) outer_ = FloatScratch::zeros(g_.channels * out);
+      for_each_block([&](int64_t first, int64_t last, const float* t) {
+        const PanelPixels pixels{t,   g_.channels, 0, dy + first * row,
+                                 out, 0,           1, (last - first) * g_.out_width};
+        panels_outer(pixels, g_.channels, out, outer_.data(), out, true);
+      });
     }
-    pointwise_product(dy, g_.out_pixels(), out, w_.transposed.data(), g_.channels, t_.data());
-    dt_ = t_.data();
+    start_counter();
+    for (int64_t y = 0; y < g_.out_height; ++y) {
+      product(dy + y * row, g_.out_width, out, g_.channels, dt() + y * w_.plan.counter_row,
+              g_.channels);
+    }
   }
   void weight_gradient() {
     if (weight_lanes_.empty()) {
-      weight_lanes_ = FloatScratch::zeros(g_.kernel * g_.kernel * w_.forward.period);
+      weight_lanes_ = FloatScratch::zeros(g_.kernel * g_.kernel * w_.plan.period);
     }
-    depthwise_weights(&w_.forward, frame_.data(), dt_, weight_lanes_.data());
+    depthwise_weights(&w_.plan, frame_.data(), dt(), weight_lanes_.data());
   }
   void data_gradient(const float* x, float* dx, bool add, float* sums) {
-    const ImagePlan& p = w_.backward;
-    if (counter_.empty()) {
-      counter_ = FloatScratch::zeros(p.counter_rows * p.counter_row + kSlack);
-      rows_ = FloatScratch(kBlockRows * g_.width * g_.channels);
-      plane_ = FloatScratch((g_.width + 2) * g_.channels);
-    }
-    depthwise_counter(&w_.forward, dt_, counter_.data());
     const int64_t row = g_.width * g_.channels;
-    for (int64_t r = 0; r < g_.height; r += kBlockRows) {
-      const int64_t last = std::min(r + kBlockRows, g_.height);
+    if (rows_.empty()) {
+      rows_ = FloatScratch(block_rows_ * row);
+      plane_ = FloatScratch((g_.width + 2) * g_.channels + kSlack);
+    }
+    for (int64_t r = 0; r < g_.height; r += block_rows_) {
+      const int64_t last = std::min(r + block_rows_, g_.height);
       if (g_.stride == 1) {
-        depthwise_rows(&p, counter_.data(), w_.flipped_lanes.data(), r, last, rows_.data());
+        depthwise_rows(&w_.counter, counter_.data(), w_.flipped_lanes.data(), r, last,
+                       rows_.data());
       } else {
-        depthwise_rows_back2(&w_.forward, counter_.data(), w_.lanes.data(), r, last, plane_.data(),
+        depthwise_rows_back2(&w_.plan, counter_.data(), w_.lanes.data(), r, last, plane_.data(),
                              rows_.data());
       }
       w_.load.sums(x + r * row, rows_.data(), 1, dx + r * row, add, (last - r) * g_.width, sums);
@@ -149,63 +157,89 @@ class FastImage {
     return dw;
   }
   std::vector<float> take_pointwise_gradient() {
-    const int64_t out = w_.out_channels, stride = (out + 7) / 8 * 8;
-    std::vector<float> dp(static_cast<size_t>(outer_.empty() ? 0 : g_.channels * out));
-    for (int64_t c = 0; c < g_.channels && !dp.empty(); ++c) {
-      std::copy_n(outer_.data() + c * stride, out, dp.data() + c * out);
-    }
-    return dp;
+    const int64_t n = outer_.empty() ? 0 : g_.channels * w_.out_channels;
+    return std::vector<float>(outer_.data(), outer_.data() + n);
   }
 
  private:
-  static constexpr int64_t kBlockRows = 4, kSlack = 32;  // floats that a last vector may touch
+  static constexpr int64_t kSlack = 32;        // floats that a last vector may touch
+  static constexpr int64_t kBlockPixels = 64;  // or more, that stay in L1 from kernel to kernel
 
-  static ImagePlan plan_of(const ImageWindow& g) {
-    ImagePlan p{g.height,
-                g.width,
-                g.channels,
-                g.out_height,
-                g.out_width,
-                g.kernel,
-                g.stride,
-                g.top,
-                g.left,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0};
-    const int64_t wide =
-        std::max((g.out_width - 1) * g.stride + g.kernel, g.left + g.width) + g.stride - 1;
-    p.plane = wide / g.stride * g.channels;
-    p.frame_row = p.plane * g.stride;
-    p.frame_rows = std::max((g.out_height - 1) * g.stride + g.kernel, g.top + g.height);
-    p.period = lane_period(g.channels);
-    const auto extent = [&](int64_t before, int64_t out, int64_t edge, int64_t in) {
-      return g.stride == 1 ? in + g.kernel - 1
-                           : std::max(before + out, (edge + in - 1) / 2 + before + 1);
-    };
-    p.counter_top = g.stride == 1 ? g.kernel - 1 - g.top : (g.kernel - 1) / 2;
-    p.counter_left = g.stride == 1 ? g.kernel - 1 - g.left : (g.kernel - 1) / 2;
-    p.counter_rows = extent(p.counter_top, g.out_height, g.top, g.height);
-    p.counter_row = extent(p.counter_left, g.out_width, g.left, g.width) * g.channels;
-    return p;
+  void rows(int64_t first, int64_t last, float* out) {
+    depthwise_rows(&w_.plan, frame_.data(), w_.lanes.data(), first, last, out);
   }
+  template <class F>
+  void for_each_block(F&& f) {
+    if (t_.empty()) t_ = FloatScratch(block_rows_ * g_.out_width * g_.channels);
+    for (int64_t r = 0; r < g_.out_height; r += block_rows_) {
+      const int64_t last = std::min(r + block_rows_, g_.out_height);
+      rows(r, last, t_.data());
+      f(r, last, t_.data());
+    }
+  }
+  // c [rows, n], ldc floats apart, = a [rows, k] times the packed weights.
+  void product(const float* a, int64_t rows, int64_t k, int64_t n, float* c, int64_t ldc) const {
+    const PanelRun run{a, k, k};
+    panels_multiply(&run, 1, rows, w_.packed.data(), n, c, ldc, false);
+  }
+  float* dt() {
+    const ImagePlan& p = w_.plan;
+    return counter_.data() + p.counter_top * p.counter_row + p.counter_left * p.channels;
+  }
+  void start_counter() {
+    if (!counter_.empty()) return;
+    const ImagePlan& p = w_.plan;
+    counter_ = FloatScratch(p.counter_rows * p.counter_row + kSlack);
+    zero_border(counter_.data(), p.counter_rows, p.counter_row, p.counter_top, g_.out_height,
+                p.counter_left * p.channels, g_.out_width * p.channels);
+  }
+  // Zeroes what is around `n` floats at `left` of the rows [top, top + height), and the slack.
+  static void zero_border(float* frame, int64_t rows, int64_t row, int64_t top, int64_t height,
+                          int64_t left, int64_t n) {
+    std::fill_n(frame, top * row + left, 0.0f);
+    for (int64_t y = top; y + 1 < top + height; ++y) {
+      std::fill_n(frame + y * row + left + n, row - n, 0.0f);
+    }
+    float* const last = frame + (top + height - 1) * row + left + n;
+    std::fill(last, frame + rows * row + kSlack, 0.0f);
+  }
+  static ImagePlan plan_of(const ImageWindow& g);
   // The data gradient for stride 1 is a convolution of the counter frame with flipped weights.
-  static ImagePlan counter_plan(const ImagePlan& forward) {
-    ImagePlan p = forward;
-    p.frame_row = p.plane = forward.counter_row;
-    p.out_height = forward.height, p.out_width = forward.width;
-    return p;
-  }
+  static ImagePlan counter_plan(const ImagePlan& forward);
 
   const ImageWindow& g_;
   const Weights& w_;
+  int64_t block_rows_;
   FloatScratch frame_, t_, image_, counter_, rows_, plane_, weight_lanes_, outer_;
-  const float* dt_ = nullptr;
 };
+
+inline ImagePlan FastImage::plan_of(const ImageWindow& g) {
+  ImagePlan p{};
+  p.height = g.height, p.width = g.width, p.channels = g.channels;
+  p.out_height = g.out_height, p.out_width = g.out_width;
+  p.kernel = g.kernel, p.stride = g.stride, p.top = g.top, p.left = g.left;
+  const int64_t wide =
+      std::max((g.out_width - 1) * g.stride + g.kernel, g.left + g.width) + g.stride - 1;
+  p.plane = wide / g.stride * g.channels;
+  p.frame_row = p.plane * g.stride;
+  p.frame_rows = std::max((g.out_height - 1) * g.stride + g.kernel, g.top + g.height);
+  p.period = lane_period(g.channels);
+  const auto extent = [&](int64_t before, int64_t out, int64_t edge, int64_t in) {
+    return g.stride == 1 ? in + g.kernel - 1
+                         : std::max(before + out, (edge + in - 1) / 2 + before + 1);
+  };
+  p.counter_top = g.stride == 1 ? g.kernel - 1 - g.top : (g.kernel - 1) / 2;
+  p.counter_left = g.stride == 1 ? g.kernel - 1 - g.left : (g.kernel - 1) / 2;
+  p.counter_rows = extent(p.counter_top, g.out_height, g.top, g.height);
+  p.counter_row = extent(p.counter_left, g.out_width, g.left, g.width) * g.channels;
+  return p;
+}
+
+inline ImagePlan FastImage::counter_plan(const ImagePlan& forward) {
+  ImagePlan p = forward;
+  p.frame_row = p.plane = forward.counter_row;
+  p.out_height = forward.height, p.out_width = forward.width;
+  return p;
+}
 
 }  // namespace enas

@@ -35,12 +35,13 @@ TermValues checked(const Term& term, const Tensor& first) {
 // Of one term, whose gradients start at dx[0].
 void term_backward(const TermValues& term, const Tensor& dy, Grads dx) {
   if (term.norm.mean.defined()) {
-    dispatch<cpu::batch_norm_backward>(
+    dispatch<cpu::batch_norm_backward, cuda::batch_norm_backward>(
         term.x, term.norm, dy, term.keep,
         NormGrads{grad_out(dx[0]), grad_out(dx[1]), grad_out(dx[2])});
   } else if (dx[0].needed()) {
     if (!term.keep.defined()) return dx[0].accept(dy);
-    dispatch<cpu::drop_path_apply>(dy, term.keep, dx[0].tensor(), dx[0].into());
+    dispatch<cpu::drop_path_apply, cuda::drop_path_apply>(dy, term.keep, dx[0].tensor(),
+                                                          dx[0].into());
   }
 }
 
@@ -70,7 +71,8 @@ RawConv sum_of(std::span<const Term> terms, bool stats) {
     result.stats = {Tensor({channels}, first.dtype(), first.device()),
                     Tensor({channels}, first.dtype(), first.device()), first.numel() / channels};
   }
-  dispatch<cpu::sum_of_forward>(y, std::span<const TermValues>(values), result.stats);
+  dispatch<cpu::sum_of_forward, cuda::sum_of_forward>(y, std::span<const TermValues>(values),
+                                                      result.stats);
   for (TermValues& v : values) {
     if (!v.norm.mean.defined()) v.x = {};  // backward does not read it
   }

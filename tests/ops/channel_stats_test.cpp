@@ -34,7 +34,8 @@ OpCase with_bench(OpCase c) {
 
 OP_CASES(channel_stats, stats_case("1x1", {1, 1}, -1, 1), stats_case("4", {4}, -1, 1),
          stats_case("2x7x5x5", {2, 7, 5, 5}, -1, 1), stats_case("3x7x5x17", {3, 7, 5, 17}, -1, 1),
-         stats_case("2x8x8x36", {2, 8, 8, 36}, -1, 1), stats_case("700x144", {700, 144}, 0, 1),
+         stats_case("2x8x8x36", {2, 8, 8, 36}, -1, 1), stats_case("9x300", {9, 300}, -1, 1),
+         stats_case("700x144", {700, 144}, 0, 1),
          with_bench(stats_case("64x32x32x20", {64, 32, 32, 20}, -1, 1)),
          with_bench(stats_case("64x32x32x36", {64, 32, 32, 36}, -1, 1)));
 
