@@ -1,17 +1,16 @@
 // Moves of ops/factorized_reduction.h for f32: a path's pixels of one image row, next to each other
 // for the product, and back.
-#include "tensor/simd.h"
+#include "ops/pool_rows.simd.h"
 
 namespace enas::ENAS_ISA_NAMESPACE {
 
 // to [pixels, channels] = f(every second pixel of x).
 void reduction_gather(const float* x, bool relu, float* to, int64_t pixels, int64_t channels) {
   for (int64_t p = 0; p < pixels; ++p, x += 2 * channels, to += channels) {
-    if (relu) {
-      for (int64_t c = 0; c < channels; ++c) to[c] = x[c] <= 0 ? 0 : x[c];
-    } else {
-      for (int64_t c = 0; c < channels; ++c) to[c] = x[c];
-    }
+    each_run(channels, [&](int64_t c, int64_t lanes, int) {
+      const Floats v = read(x + c, lanes);
+      put(to + c, relu ? select(v <= 0.0f, Floats{}, v) : v, lanes, false, 0);
+    });
   }
 }
 
@@ -20,15 +19,15 @@ void reduction_gather(const float* x, bool relu, float* to, int64_t pixels, int6
 void reduction_scatter(const float* from, const float* x, float* dx, int64_t width, int64_t path,
                        int64_t channels, bool add) {
   for (int64_t p = 0; p < width; ++p, dx += channels) {
-    if (p % 2 != path) {
-      for (int64_t c = 0; !add && c < channels; ++c) dx[c] = 0;
-      continue;
-    }
-    for (int64_t c = 0; c < channels; ++c) {
-      const float g = x && x[p * channels + c] <= 0 ? 0 : from[c];
-      dx[c] = add ? dx[c] + g : g;
-    }
-    from += channels;
+    const bool taken = p % 2 == path;
+    if (!taken && add) continue;
+    each_run(channels, [&](int64_t c, int64_t lanes, int skip) {
+      Floats g{};
+      if (taken) g = read(from + c, lanes);
+      if (taken && x) g = select(read(x + p * channels + c, lanes) <= 0.0f, Floats{}, g);
+      put(dx + c, g, lanes, add, skip);
+    });
+    if (taken) from += channels;
   }
 }
 

@@ -1,4 +1,4 @@
-// Walks over one image's rows, for the pooling kernels: runs of values by vectors, and which inputs
+// Walks over one image's rows, for pools and reductions: runs of values by vectors, which inputs
 // and outputs of a window meet.
 #pragma once
 #include "ops/pool_shape.h"
