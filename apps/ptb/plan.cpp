@@ -2,34 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
-
 #include "apps/ptb/architecture_file.h"
 #include "apps/ptb/options.h"
 #include "apps/run/console.h"
-#include "tensor/blas.h"
+#include "apps/run/measured_rate.h"
 #include "tensor/thread_pool.h"
 
 namespace enas {
 namespace {
 
 constexpr double kMiB = 1 << 20;
-
-// FLOP/s of the products that a step consists of, on all threads: 64 x 512 x 1024, best of a few.
-double measured_rate() {
-  constexpr int64_t kM = 64, kK = 512, kN = 1024;
-  const Tensor a = Tensor::full({kM, kK}, 1), b = Tensor::full({kK, kN}, 1);
-  Tensor c({kM, kN});
-  double best = 1e9;
-  for (int round = 0; round < 20; ++round) {
-    const auto begin = std::chrono::steady_clock::now();
-    gemm<float>(false, false, kM, kN, kK, a.data<float>(), kK, b.data<float>(), kN, 0,
-                c.data<float>(), kN);
-    best = std::min(
-        best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-  }
-  return 2.0 * kM * kK * kN / best;
-}
 
 // Floats that one window keeps for backward, largest child: a node keeps its masked input, its
 // gates and its value, and waits with the gradient of its product; the decoder keeps its logits

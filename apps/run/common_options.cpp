@@ -11,8 +11,8 @@ const Commands kStarting = {"run", "search", "train"};
 const Commands kStepping = {"run", "search", "train", "resume"};
 const Commands kRunning = {"run", "search", "train", "derive", "resume", "correlate"};
 const Commands kComputing = {"run", "search", "train", "derive", "eval", "resume", "correlate"};
-const Commands kOnDevice = {"run",  "search", "train",     "derive",
-                            "eval", "resume", "correlate", "generate"};
+const Commands kOnDevice = {"run",    "search",    "train",    "derive", "eval",
+                            "resume", "correlate", "generate", "predict"};
 const Commands kConfigured = {"run", "search", "train", "derive", "eval", "correlate", "arch"};
 constexpr const char* kInterface = "docs/interface.md";
 
