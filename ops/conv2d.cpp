@@ -31,15 +31,18 @@ RawConv conv2d(const Var& x, const Var& w, const Window2d& window, bool stats) {
     result.stats.variance = empty_like(result.stats.mean);
     result.stats.count = shape.rows();
   }
-  dispatch<cpu::conv2d_forward>(x.value(), w.value(), window, y, stats ? &result.stats : nullptr);
+  dispatch<cpu::conv2d_forward, cuda::conv2d_forward>(x.value(), w.value(), window, y,
+                                                      stats ? &result.stats : nullptr);
   // Each factor is kept only for the other one's gradient.
   const Tensor kept_x = w.has_grad() ? x.value() : Tensor();
   const Tensor kept_w = x.has_grad() ? w.value() : Tensor();
   result.y = record("conv2d", {x, w}, y, [kept_x, kept_w, window](const Tensor& dy, Grads& dx) {
     if (dx[1].needed())
-      dispatch<cpu::conv2d_backward_weight>(kept_x, dy, window, dx[1].tensor(), dx[1].into());
+      dispatch<cpu::conv2d_backward_weight, cuda::conv2d_backward_weight>(
+          kept_x, dy, window, dx[1].tensor(), dx[1].into());
     if (dx[0].needed())
-      dispatch<cpu::conv2d_backward_data>(dy, kept_w, window, dx[0].tensor(), dx[0].into());
+      dispatch<cpu::conv2d_backward_data, cuda::conv2d_backward_data>(dy, kept_w, window,
+                                                                      dx[0].tensor(), dx[0].into());
   });
   return result;
 }

@@ -74,7 +74,8 @@ RawConv pointwise_conv(std::span<const Var> sources, std::span<const Var> weight
     result.stats.count = shape.rows();
   }
   std::vector<Tensor> x = values_of(sources), w = values_of(weights);
-  dispatch<cpu::pointwise_conv_forward>(y, x, w, relu_on_load, stats ? &result.stats : nullptr);
+  dispatch<cpu::pointwise_conv_forward, cuda::pointwise_conv_forward>(
+      y, x, w, relu_on_load, stats ? &result.stats : nullptr);
   std::vector<Input> inputs;
   inputs.reserve(2 * x.size());
   for (const Var& v : sources) inputs.emplace_back(v);
@@ -83,15 +84,17 @@ RawConv pointwise_conv(std::span<const Var> sources, std::span<const Var> weight
     if (!weights[i].has_grad() && !(relu_on_load && sources[i].has_grad())) x[i] = {};
     if (!sources[i].has_grad()) w[i] = {};
   }
-  result.y =
-      record("pointwise_conv", std::span<const Input>(inputs), y,
-             [x = std::move(x), w = std::move(w), relu_on_load](const Tensor& dy, Grads& grads) {
-               std::vector<GradientSlot> slots;
-               if (slots_of(grads.subspan(x.size()), slots))
-                 dispatch<cpu::pointwise_conv_backward_weight>(dy, x, relu_on_load, slots);
-               if (slots_of(grads.first(x.size()), slots))
-                 dispatch<cpu::pointwise_conv_backward_data>(dy, x, w, relu_on_load, slots);
-             });
+  result.y = record(
+      "pointwise_conv", std::span<const Input>(inputs), y,
+      [x = std::move(x), w = std::move(w), relu_on_load](const Tensor& dy, Grads& grads) {
+        std::vector<GradientSlot> slots;
+        if (slots_of(grads.subspan(x.size()), slots))
+          dispatch<cpu::pointwise_conv_backward_weight, cuda::pointwise_conv_backward_weight>(
+              dy, x, relu_on_load, slots);
+        if (slots_of(grads.first(x.size()), slots))
+          dispatch<cpu::pointwise_conv_backward_data, cuda::pointwise_conv_backward_data>(
+              dy, x, w, relu_on_load, slots);
+      });
   return result;
 }
 
