@@ -1,13 +1,15 @@
 // The controller: an LSTM that decides an architecture one choice at a time, attending over anchors
 // of earlier steps. Two forms of one policy read the same decision list: sample() (no tape, many
-// architectures at once) and log_prob() on the tape. Source: docs/method.md section 1.3.
+// architectures at once) and log_prob() on the tape. Source: docs/method.md sections
+// 1.3, 2.2 and 3.3.
 #pragma once
 #include <cstdint>
+#include <span>
 
 #include "autograd/tape.h"
 #include "nas/architecture.h"
 #include "nn/parameter.h"
-#include "ops/controller_rollout.h"
+#include "ops/controller_score.h"
 
 namespace enas {
 
@@ -29,15 +31,18 @@ class Controller {
   // Architectures first_sample .. first_sample + samples - 1 of the sequence that `random` names.
   Rollout sample(int64_t samples, const Random& random, int64_t first_sample = 0) const;
 
-  struct Score {
-    Var log_prob;  // scalar: log of the probability of the architecture
-    Var entropy;   // scalar: softmax entropies summed along its path; undefined unless asked for
-  };
-  Score log_prob(Tape& tape, const Architecture& arch, bool with_entropy = false);
+  // Of one architecture, recorded step by step: scalars.
+  using Score = ControllerScores;
+  Score log_prob(Tape& tape, const Architecture& arch, const ScoreOptions& want = {});
+  // Of many, [architectures] each: on the CPU as one op.
+  Score log_probs(Tape& tape, std::span<const Architecture> architectures,
+                  const ScoreOptions& want = {});
 
  private:
+  ControllerVars vars(Tape& tape);
+
   DecisionList list_;
-  int64_t hidden_;
+  size_t choices_;  // of an architecture
   ParameterStore parameters_;
 };
 

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "ops/mean_of.h"
 #include "ops/pointwise.h"
+#include "ops/reduce.h"
 
 namespace enas {
 
@@ -28,14 +28,21 @@ std::vector<double> RewardBaseline::advantages(std::span<const double> rewards) 
 }
 
 Var reinforce_loss(Tape& tape, Controller& controller, std::span<const Architecture> architectures,
-                   std::span<const double> advantages) {
+                   std::span<const double> advantages, const SkipTerm& skips) {
   check(architectures.size() == advantages.size() && !architectures.empty(), "reinforce",
         architectures.size(), " architectures and ", advantages.size(), " advantages");
-  std::vector<Var> terms;
-  for (size_t s = 0; s < architectures.size(); ++s) {
-    terms.push_back(scale(controller.log_prob(tape, architectures[s]).log_prob, -advantages[s]));
-  }
-  return mean_of(terms);
+  ScoreOptions want;
+  if (skips.weight != 0) want.skip_penalty = skips.penalty;
+  const Controller::Score score = controller.log_probs(tape, architectures, want);
+  const auto samples = static_cast<double>(advantages.size());
+  std::vector<double> factors;
+  for (const double advantage : advantages) factors.push_back(-advantage / samples);
+  const Var& log_prob = score.log_prob;
+  const Tensor weights =
+      Tensor::from(factors, log_prob.shape(), log_prob.dtype()).to(log_prob.value().device());
+  const Var loss = sum(mul(log_prob, weights));
+  if (!score.skip_kl.value().defined()) return loss;
+  return add(loss, scale(sum(score.skip_kl), skips.weight / samples));
 }
 
 }  // namespace enas

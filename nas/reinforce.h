@@ -1,8 +1,8 @@
 // REINFORCE with an exponential-moving-average baseline. For samples s of one update
-//   loss = mean_s( -log p(arch_s) * (R_s + w H_s - b_s) ),
+//   loss = mean_s( -log p(arch_s) * (R_s + w H_s - b_s) + v KL_s ),
 // H the exact policy entropy without a gradient through it, b the baseline before this sample's
-// reward is folded in. Source: docs/method.md "What we implement" (reward baseline, entropy in the
-// reward), sections 1.3 and 4.
+// reward is folded in, KL the skip penalty of a space that has skips. Source: docs/method.md "What
+// we implement" (reward baseline, entropy in the reward), sections 1.3 and 4.
 #pragma once
 #include <optional>
 #include <span>
@@ -30,8 +30,14 @@ class RewardBaseline {
   std::optional<double> value_;
 };
 
-// The loss above for given advantages (entropy bonus included): a scalar Var on the tape.
+struct SkipTerm {
+  SkipPenalty penalty;
+  double weight = 0.8;
+};
+
+// The loss above for given advantages (entropy bonus included): a scalar Var on the tape. skips:
+// without effect in a space that has none.
 Var reinforce_loss(Tape& tape, Controller& controller, std::span<const Architecture> architectures,
-                   std::span<const double> advantages);
+                   std::span<const double> advantages, const SkipTerm& skips = {});
 
 }  // namespace enas

@@ -2,7 +2,8 @@
 // Generic over the task: a child with its data. Applications, benchmarks and tests call these same
 // functions.
 //   shared step      omega <- omega - lr * d/domega mean_m loss(child_m), theta fixed
-//   controller step  theta <- Adam(d/dtheta mean_s -log p(arch_s) (R_s + w H_s - b)), omega fixed
+//   controller step  theta <- Adam(d/dtheta mean_s -log p(arch_s) (R_s + w H_s - b) + v KL_s),
+//                    omega fixed
 #pragma once
 #include <algorithm>
 #include <numeric>
@@ -76,6 +77,7 @@ struct ControllerStepOptions {
   double lr = 5e-5;
   double entropy_weight = 1e-5;  // added to the reward, times the path's entropy
   bool sample_entropy = false;   // its one-sample estimate instead (parity switch sample-entropy)
+  SkipTerm skips = {};           // in a space that has them
 };
 
 // The samples of one policy update with their rewards.
@@ -125,7 +127,7 @@ inline ControllerReport policy_update(Tape& tape, Controller& controller, Adam& 
   RewardBaseline after = baseline;
   const std::vector<double> advantages = after.advantages(with_bonus);
   tape.clear();
-  const Var loss = reinforce_loss(tape, controller, architectures, advantages);
+  const Var loss = reinforce_loss(tape, controller, architectures, advantages, options.skips);
   tape.backward(loss);
   StepReport step(adam.step(tape.parameters(), options.lr, loss.value()));
   tape.clear();

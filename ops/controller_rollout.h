@@ -52,6 +52,8 @@ struct DecisionList {
 inline int64_t choices_of(const Decision& d) {
   return d.kind == Decision::Kind::advance ? 0 : d.kind == Decision::Kind::skips ? d.count : 1;
 }
+// What is added to the logits of an index or op decision after the bound; empty: nothing.
+std::vector<double> offsets_of(const Decision& decision);
 // Candidates of every choice, in order.
 std::vector<int32_t> choice_counts(const DecisionList& list);
 
@@ -66,6 +68,11 @@ struct ControllerWeights {
   Tensor output = {};  // [h, ops] W, where the list says so
   Tensor bias = {};    // [1, ops] b, where the list says so
 };
+
+// Refuses (internal) weights that do not fit the list and lists that read what no earlier step
+// made; `op` is named. Returns the number of choices.
+int64_t check_controller(const char* op, const ControllerWeights& weights,
+                         const DecisionList& list);
 
 struct Rollout {
   int64_t samples = 0, decisions = 0;   // decisions: choices of an architecture

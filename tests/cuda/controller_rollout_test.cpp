@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "cuda/runtime.h"
+#include "nas/macro/space.h"
+#include "nas/micro/space.h"
 #include "nas/rnn/space.h"
 #include "tests/cuda/compare.h"
 #include "tests/ops/window.h"
@@ -14,16 +16,20 @@ namespace {
 using Kind = Decision::Kind;
 using From = Decision::From;
 
-ControllerWeights weights_of(int64_t h, int64_t ops, DType dtype) {
+ControllerWeights weights_of(int64_t h, int64_t ops, DType dtype, const DecisionList& list = {}) {
   const auto draw = [&](const Shape& shape, uint64_t step) {
     return random_tensor(shape, step, dtype);
   };
-  return {draw({1, h}, 1), draw({ops, h}, 2), draw({2 * h, 4 * h}, 3),
-          draw({h, h}, 4), draw({h, h}, 5),   draw({h, 1}, 6)};
+  ControllerWeights w{draw({1, h}, 1), draw({ops, h}, 2), draw({2 * h, 4 * h}, 3),
+                      draw({h, h}, 4), draw({h, h}, 5),   draw({h, 1}, 6)};
+  if (list.op_matrix) w.output = draw({h, ops}, 7);
+  if (!list.start_bias.empty()) w.bias = draw({1, ops}, 8);
+  return w;
 }
 ControllerWeights on_device(const ControllerWeights& w) {
-  const auto to = [](const Tensor& t) { return t.to(Device::cuda); };
-  return {to(w.start), to(w.embedding), to(w.lstm), to(w.key), to(w.query), to(w.score)};
+  const auto to = [](const Tensor& t) { return t.defined() ? t.to(Device::cuda) : Tensor(); };
+  return {to(w.start), to(w.embedding), to(w.lstm),   to(w.key),
+          to(w.query), to(w.score),     to(w.output), to(w.bias)};
 }
 
 // Two cells of a convolutional space: two steps that only leave anchors, then for each node two
@@ -74,6 +80,13 @@ std::vector<Space> spaces() {
           {"two cells", cells_list(), 7, 5, 10},
           {"more gates than threads", RnnSpace(2).decisions({}), 131, 4, 1},
           {"wide", wide_list(), 9, 45, 20},
+          {"macro", MacroSpace(6).decisions(MacroSpace::policy_shape()), 19, 6, 8},
+          {"macro, candidates keyed by other layers",
+           MacroSpace(4, {.concat_input = true}).decisions({5, 2.5}), 8, 6, 12},
+          {"macro, more skips than threads",
+           MacroSpace(MacroSpace::kMostLayers).decisions({1, 0, 0}), 3, 6, 1},
+          {"micro", MicroSpace().decisions(MicroSpace::policy_shape()), 16, 5, 5},
+          {"micro, distances counted", MicroSpace(3).decisions({5, 0, 0.2, 1, 2}), 5, 5, 8},
           {"one unit", RnnSpace(2).decisions({}), 1, 4, 20},
           {"no decision", {}, 4, 3, 2}};
 }
@@ -91,7 +104,7 @@ TEST(CudaControllerRollout, SamplesTheArchitecturesOfTheCpu) {
   for (const Space& space : spaces()) {
     for (const DType dtype : {DType::f32, DType::f64}) {
       SCOPED_TRACE(testing::Message() << space.name << ' ' << dtype);
-      const ControllerWeights weights = weights_of(space.hidden, space.ops, dtype);
+      const ControllerWeights weights = weights_of(space.hidden, space.ops, dtype, space.list);
       const ControllerWeights there = on_device(weights);
       const Random random{5, Stream::policy_sample, 3};
       const Rollout want = controller_rollout(weights, space.list, space.samples, random, 11);
@@ -122,16 +135,23 @@ TEST(CudaControllerRollout, TakesOneLaunchAndOneWait) {
 }
 
 TEST(CudaControllerRollout, RefusesLogitsThatAreNotFinite) {
-  for (const double bad : {double{NAN}, double{INFINITY}}) {
-    ControllerWeights weights = weights_of(6, 4, DType::f32);
-    weights.lstm.fill(bad);
-    const ControllerWeights there = on_device(weights);
-    for (const bool searched : {false, true}) {
-      try {
-        controller_rollout(there, RnnSpace(3, searched).decisions({}), 3, {});
-        ADD_FAILURE() << "took " << bad;
-      } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), ErrorKind::diverged) << error.what();
+  const std::vector<std::pair<DecisionList, int64_t>> lists = {
+      {RnnSpace(3).decisions({}), 4},
+      {RnnSpace(3, true).decisions({}), 4},
+      {MacroSpace(3).decisions(MacroSpace::policy_shape()), 6},
+      {MicroSpace(1).decisions(MicroSpace::policy_shape()), 5}};
+  for (const auto& [list, ops] : lists) {
+    for (const double bad : {double{NAN}, double{INFINITY}}) {
+      for (const bool late : {false, true}) {  // late: in the skips of the macro space alone
+        ControllerWeights weights = weights_of(6, ops, DType::f32, list);
+        (late ? weights.query : weights.lstm).fill(bad);
+        if (late && bad == INFINITY) continue;  // attention is bounded
+        try {
+          controller_rollout(on_device(weights), list, 3, {});
+          ADD_FAILURE() << "took " << bad;
+        } catch (const Error& error) {
+          EXPECT_EQ(error.kind(), ErrorKind::diverged) << error.what();
+        }
       }
     }
   }

@@ -21,7 +21,7 @@ struct Values {
 Values score_of(Controller& controller, const Architecture& arch) {
   Tape tape;
   const Tape::NoGrad no_grad(tape);
-  const Controller::Score score = controller.log_prob(tape, arch, true);
+  const Controller::Score score = controller.log_prob(tape, arch, {.entropy = true});
   return {score.log_prob.value().item(), score.entropy.value().item()};
 }
 
@@ -91,7 +91,7 @@ TEST(Controller, EntropyIsRecordedWhereItIsAskedFor) {
   const Architecture arch = RnnSpace(3).parse("0 0 1 3 0 1");
   Tape plain, with_entropy;
   const Controller::Score score = controller.log_prob(plain, arch);
-  const Controller::Score both = controller.log_prob(with_entropy, arch, true);
+  const Controller::Score both = controller.log_prob(with_entropy, arch, {.entropy = true});
   EXPECT_FALSE(score.entropy.value().defined());
   EXPECT_EQ(score.log_prob.value().item(), both.log_prob.value().item());
   EXPECT_EQ(with_entropy.recorded_ops(), plain.recorded_ops() + arch.choices.size() + 2);
@@ -100,7 +100,7 @@ TEST(Controller, EntropyIsRecordedWhereItIsAskedFor) {
 void check_gradient(Controller& controller, const Architecture& arch, double weight_log_prob,
                     double weight_entropy) {
   const auto value = [&](Tape& tape) {
-    const Controller::Score score = controller.log_prob(tape, arch, true);
+    const Controller::Score score = controller.log_prob(tape, arch, {.entropy = true});
     return add(scale(score.log_prob, weight_log_prob), scale(score.entropy, weight_entropy));
   };
   Tape tape;

@@ -11,11 +11,10 @@ namespace enas::test {
 // All architectures of a decision list, the last choice running fastest.
 inline std::vector<Architecture> enumerate(const DecisionList& list) {
   std::vector<Architecture> all(1);
-  for (const Decision& decision : list.steps) {
-    if (decision.kind == Decision::Kind::advance) continue;
+  for (const int32_t candidates : choice_counts(list)) {
     std::vector<Architecture> longer;
     for (const Architecture& arch : all) {
-      for (int32_t choice = 0; choice < decision.count; ++choice) {
+      for (int32_t choice = 0; choice < candidates; ++choice) {
         longer.push_back(arch);
         longer.back().choices.push_back(choice);
       }
@@ -25,9 +24,10 @@ inline std::vector<Architecture> enumerate(const DecisionList& list) {
   return all;
 }
 
-// A controller of an RNN space whose weights are uniform in +-range.
-inline Controller controller_of(const RnnSpace& space, double range, int hidden, uint64_t seed,
-                                DType dtype = DType::f64, const PolicyShape& shape = {}) {
+// A controller of a space whose weights are uniform in +-range.
+template <Space S>
+Controller controller_of(const S& space, double range, int hidden, uint64_t seed,
+                         DType dtype = DType::f64, const PolicyShape& shape = {}) {
   return Controller(space.decisions(shape), space.operations(), {hidden, range}, seed, dtype);
 }
 

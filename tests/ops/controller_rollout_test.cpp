@@ -6,13 +6,13 @@
 #include <map>
 
 #include "tensor/thread_pool.h"
+#include "tests/ops/controller_reference.h"
 
 namespace enas::test {
 namespace {
 
 using Kind = Decision::Kind;
 using From = Decision::From;
-using Matrix = std::vector<std::vector<double>>;
 
 Tensor draw(const Shape& shape, uint64_t step, DType dtype) {
   std::vector<double> values(static_cast<size_t>(shape.numel()));
@@ -21,91 +21,14 @@ Tensor draw(const Shape& shape, uint64_t step, DType dtype) {
   return Tensor::from(values, shape, dtype);
 }
 
-ControllerWeights draw_weights(int64_t h, int64_t ops, DType dtype = DType::f64) {
-  return {draw({1, h}, 0, dtype), draw({ops, h}, 1, dtype), draw({2 * h, 4 * h}, 2, dtype),
-          draw({h, h}, 3, dtype), draw({h, h}, 4, dtype),   draw({h, 1}, 5, dtype)};
-}
-
-// The recurrent space in small, with all the switches: 1 * 3 * 2 * 3 * 3 architectures.
-DecisionList small_list() {
-  DecisionList list;
-  list.zero_anchors = 1;
-  list.steps = {
-      {Kind::index, 1, From::start, 5, 2.25, 1.0 / 6, true},
-      {Kind::op, 3, From::anchor, 0.7, 0, 0, false},
-      {Kind::index, 2, From::embedding, 1.5, 0, 1.0 / 6, true},
-      {Kind::op, 3, From::anchor, 1, 2.5, 0, false},
-      {Kind::advance, 0, From::embedding, 1, 0, 0, true},
-      {Kind::index, 3, From::anchor, 1, 0, 0, false},
-  };
-  return list;
-}
-
-// The formulas once more, for given actions: plain matrices, probabilities before logarithms.
-struct Naive {
-  double log_prob = 0, entropy = 0;
-};
-Matrix matrix(const Tensor& t) {
-  Matrix m(static_cast<size_t>(t.size(0)));
-  for (int64_t r = 0; r < t.size(0); ++r) m[static_cast<size_t>(r)] = t.slice(r, r + 1).to_vector();
-  return m;
-}
-std::vector<double> times(const std::vector<double>& x, const Matrix& w) {
-  std::vector<double> y(w[0].size());
-  for (size_t j = 0; j < y.size(); ++j)
-    for (size_t i = 0; i < x.size(); ++i) y[j] += x[i] * w[i][j];
-  return y;
-}
-Naive naive(const ControllerWeights& w, const DecisionList& list, const int32_t* action) {
-  const size_t n = static_cast<size_t>(w.start.numel());
-  const Matrix embedding = matrix(w.embedding), lstm = matrix(w.lstm), key = matrix(w.key),
-               query = matrix(w.query), score = matrix(w.score);
-  std::vector<double> h(n), c(n);
-  Matrix anchors(static_cast<size_t>(list.zero_anchors), h), keys = anchors;
-  int32_t op = 0, index = 0, position = 0;
-  Naive result;
-  for (const Decision& d : list.steps) {
-    std::vector<double> xh = d.input == From::start       ? w.start.to_vector()
-                             : d.input == From::embedding ? embedding[static_cast<size_t>(op)]
-                                                          : anchors[static_cast<size_t>(index)];
-    if (d.input == From::anchor)
-      for (double& v : xh) v = v / (0.1 + (position - index));
-    xh.insert(xh.end(), h.begin(), h.end());
-    const std::vector<double> z = times(xh, lstm);
-    for (size_t k = 0; k < n; ++k) {
-      const auto sig = [](double v) { return 1 / (1 + std::exp(-v)); };
-      c[k] = sig(z[k]) * std::tanh(z[3 * n + k]) + sig(z[n + k]) * c[k];
-      h[k] = sig(z[2 * n + k]) * std::tanh(c[k]);
-    }
-    if (d.kind != Kind::advance) {
-      std::vector<double> p;
-      double total = 0;
-      const std::vector<double> q = times(h, query);
-      for (int32_t j = 0; j < d.count; ++j) {
-        const auto row = static_cast<size_t>(j);
-        double logit = 0;
-        for (size_t k = 0; k < n; ++k) {
-          logit += d.kind == Kind::op ? h[k] * embedding[row][k]
-                                      : score[k][0] * std::tanh(keys[row][k] + q[k]);
-        }
-        logit /= d.temperature;
-        if (d.tanh_constant > 0) logit = d.tanh_constant * std::tanh(logit);
-        if (d.kind == Kind::index) logit -= d.distance_bias * std::pow(d.count - j, 2);
-        p.push_back(std::exp(logit));
-        total += p.back();
-      }
-      for (double& v : p) v /= total;
-      for (const double v : p) result.entropy -= v * std::log(v);
-      result.log_prob += std::log(p[static_cast<size_t>(*action)]);
-      (d.kind == Kind::op ? op : index) = *action++;
-      if (d.kind == Kind::index) position = d.count;
-    }
-    if (d.leaves_anchor) {
-      anchors.push_back(h);
-      keys.push_back(times(h, key));
-    }
-  }
-  return result;
+ControllerWeights draw_weights(int64_t h, int64_t ops, DType dtype = DType::f64,
+                               const DecisionList& list = {}) {
+  ControllerWeights w{draw({1, h}, 0, dtype),         draw({ops, h}, 1, dtype),
+                      draw({2 * h, 4 * h}, 2, dtype), draw({h, h}, 3, dtype),
+                      draw({h, h}, 4, dtype),         draw({h, 1}, 5, dtype)};
+  if (list.op_matrix) w.output = draw({h, ops}, 6, dtype);
+  if (!list.start_bias.empty()) w.bias = draw({1, ops}, 7, dtype);
+  return w;
 }
 
 TEST(ControllerRollout, LogProbAndEntropyEqualANaiveComputation) {
@@ -122,14 +45,29 @@ TEST(ControllerRollout, LogProbAndEntropyEqualANaiveComputation) {
   }
 }
 
+TEST(ControllerRollout, ConvolutionalSpacesEqualANaiveComputation) {
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    for (const DecisionList& list :
+         {macro_list(true), macro_list(false), micro_list(1), micro_list(2)}) {
+      const ControllerWeights weights = draw_weights(6, 3, dtype, list);
+      const Rollout out = controller_rollout(weights, list, 60, {7, Stream::shared_sample, 2});
+      ASSERT_EQ(out.decisions, static_cast<int64_t>(choice_counts(list).size()));
+      for (int64_t s = 0; s < out.samples; ++s) {
+        const Naive want = naive(weights, list, out.actions.data() + s * out.decisions);
+        ASSERT_NEAR(out.log_prob[static_cast<size_t>(s)], want.log_prob, 1e-12);
+        ASSERT_NEAR(out.entropy[static_cast<size_t>(s)], want.entropy, 1e-12);
+      }
+    }
+  }
+}
+
 // Every path of the list, by its mixed-radix digits.
 std::vector<std::vector<int32_t>> all_paths(const DecisionList& list) {
   std::vector<std::vector<int32_t>> paths{{}};
-  for (const Decision& d : list.steps) {
-    if (d.kind == Kind::advance) continue;
+  for (const int32_t candidates : choice_counts(list)) {
     std::vector<std::vector<int32_t>> longer;
     for (const auto& path : paths) {
-      for (int32_t a = 0; a < d.count; ++a) {
+      for (int32_t a = 0; a < candidates; ++a) {
         longer.push_back(path);
         longer.back().push_back(a);
       }
@@ -139,10 +77,10 @@ std::vector<std::vector<int32_t>> all_paths(const DecisionList& list) {
   return paths;
 }
 
-TEST(ControllerRollout, FrequenciesMatchTheEnumeratedProbabilities) {
+// Pearson's chi-square of 100,000 samples over all architectures of a list.
+double chi_square_of(const ControllerWeights& weights, const DecisionList& list,
+                     size_t architectures) {
   constexpr int64_t kSamples = 100000;
-  const ControllerWeights weights = draw_weights(4, 3);
-  const DecisionList list = small_list();
   const Rollout out = controller_rollout(weights, list, kSamples, {11, Stream::test, 0});
   std::map<std::vector<int32_t>, double> count;
   for (int64_t s = 0; s < kSamples; ++s) {
@@ -150,16 +88,24 @@ TEST(ControllerRollout, FrequenciesMatchTheEnumeratedProbabilities) {
     ++count[{first, first + out.decisions}];
   }
   const auto paths = all_paths(list);
-  ASSERT_EQ(paths.size(), 54u);
-  double total = 0, chi_square = 0;
+  EXPECT_EQ(paths.size(), architectures);
+  double total = 0, chi_square = 0, rarest = kSamples;
   for (const auto& path : paths) {
     const double p = std::exp(naive(weights, list, path.data()).log_prob);
     total += p;
-    ASSERT_GT(p * kSamples, 5);  // else chi-square does not hold
+    rarest = std::min(rarest, p * kSamples);
     chi_square += std::pow(count[path] - p * kSamples, 2) / (p * kSamples);
   }
   EXPECT_NEAR(total, 1, 1e-12);
-  EXPECT_LT(chi_square, 90.6);  // 53 degrees of freedom, p = 0.001
+  EXPECT_GT(rarest, 5);  // else chi-square does not hold
+  return chi_square;
+}
+
+TEST(ControllerRollout, FrequenciesMatchTheEnumeratedProbabilities) {
+  // p = 0.001 at 53 and 215 degrees of freedom.
+  EXPECT_LT(chi_square_of(draw_weights(4, 3), small_list(), 54), 90.6);
+  const DecisionList macro = macro_list(true);
+  EXPECT_LT(chi_square_of(draw_weights(4, 3, DType::f64, macro), macro, 216), 283.6);
 }
 
 TEST(ControllerRollout, SamplesDoNotDependOnThreadsOrOnTheBatch) {
@@ -225,6 +171,14 @@ TEST(ControllerRollout, RefusesWhatDoesNotFit) {
   refuses({{Kind::op, 2, From::embedding}}, 0);
   refuses({{Kind::op, 2, From::anchor}}, 1);
   refuses({{Kind::op, 2, From::start, 0}}, 0);
+  refuses({{Kind::skips, 2}}, 1);
+  refuses({{Kind::skips, 1}, {Kind::op, 2, From::bare_anchor}}, 1);
+  refuses({{Kind::index, 1}, {Kind::op, 2, From::skips}}, 1);
+  refuses({{Kind::index, 1, From::start, 1, 0, 0, false, false, 1}}, 1);
+  refuses({{Kind::index, 1, From::start, 1, 0, 0, false, false, -1}}, 1);
+  DecisionList own = macro_list(true);
+  EXPECT_THROW(controller_rollout(weights, own, 1, {}), Error);  // the matrix is missing
+  EXPECT_THROW(controller_rollout(draw_weights(4, 3, DType::f64, own), {}, 1, {}), Error);
   ControllerWeights wrong = weights;
   wrong.key = draw({4, 5}, 0, DType::f64);
   EXPECT_THROW(controller_rollout(wrong, {}, 1, {}), Error);
