@@ -289,8 +289,8 @@ namespace {
 ControllerScores recorded(const ControllerVars& weights, const DecisionList& list,
                           std::span<const int32_t> choices, size_t each, const ScoreOptions& want) {
   std::vector<Var> log_probs, entropies, penalties;
-  const auto add_to = [](std::vector<Var>& list, const Var& scalar) {
-    if (scalar.value().defined()) list.push_back(reshape(scalar, {1}));
+  const auto add_to = [](std::vector<Var>& parts, const Var& scalar) {
+    if (scalar.value().defined()) parts.push_back(reshape(scalar, {1}));
   };
   for (size_t at = 0; at < choices.size(); at += each) {
     const ControllerScores one = controller_record(weights, list, choices.subspan(at, each), want);
