@@ -235,8 +235,9 @@ void any_columns_backward(const uint8_t* index, const float* dy, float* dx, cons
                           int64_t r, int64_t begin, int64_t end, bool add) {
   const int64_t channels = s.channels;
   const Range rows = readers_of(r, s.stride, s.top, s.kernel, s.rows);
+  Range columns = readers_of(begin, s.stride, s.left, s.kernel, s.columns);
   for (int64_t i = begin; i < end; ++i) {
-    const Range columns = readers_of(i, s.stride, s.left, s.kernel, s.columns);
+    move_readers(columns, i, s.stride, s.left, s.kernel, s.columns);
     float* to = dx + (r * s.width + i) * channels;
     each_run(channels, [&](int64_t c, int64_t lanes, int skip) {
       Floats sum{};

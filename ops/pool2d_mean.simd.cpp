@@ -94,38 +94,47 @@ void any_columns(const float* x, float* y, const PoolShape& s, int64_t r, int64_
   }
 }
 
-// Any window: pixels [begin, end) of dx's row r, one reader of the pixel after the other.
-void any_columns_backward(const float* dy, float* dx, const PoolShape& s, int64_t r, int64_t begin,
-                          int64_t end, bool add) {
+// 1 / n, from a table for the taps of usual windows.
+struct Shares {
+  float of[17];
+  Shares() {
+    for (int n = 1; n < 17; ++n) of[n] = 1.0f / static_cast<float>(n);
+  }
+  float operator()(const Range& taps) const {
+    const int64_t n = taps.end - taps.begin;
+    return n < 17 ? of[n] : 1.0f / static_cast<float>(n);
+  }
+};
+
+// Any window: pixels [begin, end) of dx's row r.
+void any_columns_backward(const float* dy, float* dx, const PoolShape& s, const Shares& share,
+                          int64_t r, int64_t begin, int64_t end, bool add) {
   const Range rows = readers_of(r, s.stride, s.top, s.kernel, s.rows);
+  Range columns = readers_of(begin, s.stride, s.left, s.kernel, s.columns);
   for (int64_t i = begin; i < end; ++i) {
-    const Range columns = readers_of(i, s.stride, s.left, s.kernel, s.columns);
-    float* to = dx + (r * s.width + i) * s.channels;
-    bool adds = add;
-    for (int64_t oy = rows.begin; oy < rows.end; ++oy) {
-      const Range down = taps_of(oy, s.stride, s.top, s.kernel, s.height);
-      for (int64_t ox = columns.begin; ox < columns.end; ++ox, adds = true) {
-        const Range across = taps_of(ox, s.stride, s.left, s.kernel, s.width);
-        const int64_t taps = (down.end - down.begin) * (across.end - across.begin);
-        const float share = 1.0f / static_cast<float>(taps);
-        const float* from = dy + (oy * s.columns + ox) * s.channels;
-        if (adds) {
-          for (int64_t c = 0; c < s.channels; ++c) to[c] += from[c] * share;
-        } else {
-          for (int64_t c = 0; c < s.channels; ++c) to[c] = from[c] * share;
-        }
-      }
-    }
-    for (int64_t c = 0; !adds && c < s.channels; ++c) to[c] = 0;
+    move_readers(columns, i, s.stride, s.left, s.kernel, s.columns);
+    each_run(
+        s.channels, [&](int64_t c, int64_t lanes, int skip) __attribute__((always_inline)) {
+          Floats sum{};
+          for (int64_t oy = rows.begin; oy < rows.end; ++oy) {
+            const float down = share(taps_of(oy, s.stride, s.top, s.kernel, s.height));
+            for (int64_t ox = columns.begin; ox < columns.end; ++ox) {
+              const float across = share(taps_of(ox, s.stride, s.left, s.kernel, s.width));
+              sum += read(dy + (oy * s.columns + ox) * s.channels + c, lanes) * (down * across);
+            }
+          }
+          put(dx + (r * s.width + i) * s.channels + c, sum, lanes, add, skip);
+        });
   }
 }
 
 // Rows [from, to) and columns [first, last), however few.
 void any_rows(const float* x, float* y, const PoolShape& s, bool backward, int64_t from, int64_t to,
               int64_t first, int64_t last, bool add) {
+  const Shares shares;
   for (int64_t r = from; r < to; ++r) {
     if (backward) {
-      any_columns_backward(x, y, s, r, first, last, add);
+      any_columns_backward(x, y, s, shares, r, first, last, add);
     } else {
       any_columns(x, y, s, r, first, last);
     }

@@ -54,5 +54,11 @@ inline Range readers_of(int64_t i, int64_t stride, int64_t before, int64_t kerne
   const int64_t last = i + before, end = last / stride + 1;
   return {last < kernel ? 0 : (last - kernel) / stride + 1, end < count ? end : count};
 }
+// The same of inputs one after the other, without divisions: of input i after those of i - 1.
+ENAS_INLINE void move_readers(Range& readers, int64_t i, int64_t stride, int64_t before,
+                              int64_t kernel, int64_t count) {
+  if (readers.begin * stride - before + kernel <= i) ++readers.begin;
+  if (readers.end < count && readers.end * stride - before <= i) ++readers.end;
+}
 
 }  // namespace enas::ENAS_ISA_NAMESPACE
