@@ -17,7 +17,7 @@ OpCase row(const char* label, const Shape& x) {
                                            return std::vector<Var>{drop_path(v[0], v[1].value())};
                                          },
                                      .reference =
-                                         [x](const std::vector<Values>& in) {
+                                         [](const std::vector<Values>& in) {
                                            Values y = in[0];
                                            const size_t columns = y.size() / in[1].size();
                                            for (size_t i = 0; i < y.size(); ++i)
