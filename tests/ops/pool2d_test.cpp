@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "tensor/isa.h"
+#include "tensor/philox.h"
 #include "tests/op_cases.h"
 
 namespace enas::test {
@@ -145,6 +147,43 @@ TEST(MaxPool2d, ANanIsTheMaximum) {
     for (size_t i = 0; i < y.size(); ++i) EXPECT_EQ(std::isnan(y[i]), i % 20 == 3) << i;
     const Values g = gradient_of(images, [](const Var& v) { return max_pool2d(v, {3, 1, kSame}); });
     EXPECT_EQ(g[4 * 20 + 3], 9);
+  }
+}
+
+// Few different values, infinities and NaN: the plain f64 loop and every instruction set agree on
+// values and places, with places and without.
+TEST(MaxPool2d, EveryIsaTakesTheSameTaps) {
+  const double values[] = {-INFINITY, -1, -0.0, 0.0, 0.5, 1, INFINITY, NAN};
+  const Isa before = isa();
+  for (const int64_t channels : {1, 5, 10, 17, 20, 36}) {
+    for (const Window2d& window : {Window2d{3, 1, kSame}, {3, 2, kSame}, {5, 1, kSame}}) {
+      for (const uint32_t kinds : {7u, 8u}) {  // without NaN and with
+        const Shape shape{2, 9, 11, channels};
+        const Random random{7, Stream::test, kinds};
+        Values x(static_cast<size_t>(shape.numel()));
+        for (size_t i = 0; i < x.size(); ++i) {
+          x[i] = values[random.below(i % 3 == 0 ? kinds : 7, i)];
+        }
+        const Shape out{2, window.output(9), window.output(11), channels};
+        Tensor want(out, DType::f64), places(out, DType::u8);
+        cpu::max_pool2d_forward(Tensor::from(x, shape, DType::f64), window, want, places);
+        const Tensor narrow = Tensor::from(x, shape, DType::f32);
+        for (const Isa path : available_isas()) {
+          set_isa(path);
+          Tensor y(out), index(out, DType::u8), alone(out), nothing;
+          cpu::max_pool2d_forward(narrow, window, y, index);
+          cpu::max_pool2d_forward(narrow, window, alone, nothing);
+          set_isa(before);
+          ASSERT_EQ(index.to_vector(), places.to_vector()) << channels << ' ' << name_of(path);
+          for (int64_t i = 0; i < y.numel(); ++i) {
+            const double v = want.item(i);
+            for (const double got : {y.item(i), alone.item(i)}) {
+              ASSERT_TRUE(got == v || (std::isnan(got) && std::isnan(v))) << i << ' ' << got;
+            }
+          }
+        }
+      }
+    }
   }
 }
 
