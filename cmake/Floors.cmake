@@ -3,7 +3,7 @@
 # name (tensor/isa.h chooses among them at run time); it is optimised in every build type.
 # Where CUDA is off, the floors that dispatch have a twin, enas_NAME_seam, compiled with the calls of CUDA kernels:
 # tests link it with the kernels that run on the CPU (cmake/Cuda.cmake). With CUDA on, the twin is the floor.
-set(ENAS_SEAM_FLOORS tensor autograd ops data_file data nn nas run ptb_commands)
+set(ENAS_SEAM_FLOORS tensor autograd ops data_file data nn nas run ptb_commands cifar_commands)
 function(enas_floor name)
   cmake_parse_arguments(arg "" "FROM" "FILES;EXCEPT;LINK" ${ARGN})
   if(NOT arg_FROM)

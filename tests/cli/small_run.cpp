@@ -83,7 +83,7 @@ Arguments with(Arguments arguments, const std::string& option, const std::string
 }
 
 std::string metrics_without_time(const std::string& run) {
-  static const std::regex times("\"(time_s|tokens_per_s)\":[^,}]*,?");
+  static const std::regex times("\"(time_s|tokens_per_s|images_per_s)\":[^,}]*,?");
   return std::regex_replace(text_of(run + "/metrics.jsonl"), times, "");
 }
 

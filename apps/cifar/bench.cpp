@@ -1,0 +1,203 @@
+#include "apps/cifar/bench.h"
+
+#include <fmt/format.h>
+
+#include "apps/cifar/learner.h"
+#include "apps/cifar/model.h"
+#include "apps/cifar/options.h"
+#include "apps/cifar/plan.h"
+#include "apps/cifar/weights.h"
+#include "nas/macro/cost.h"
+#include "nas/micro/cost.h"
+
+namespace enas {
+namespace {
+
+using DataHandle = std::shared_ptr<const ImageData>;
+
+ImageShape shape_of(const ImageData& data) {
+  return {static_cast<int64_t>(data.classes.size()), data.height()};
+}
+
+Learner shared_learner(const DataHandle& data, const CifarOptions& options,
+                       const ImageSpace& space) {
+  const auto make = [&](const auto& net) {
+    using Net = typename std::decay_t<decltype(net())>;
+    return learner_of(
+        std::make_shared<ImageLearner<Net>>(data, net, options.shared_task(),
+                                            options.shared_augment(), options.shared_batch()),
+        space);
+  };
+  if (const auto* macro = std::get_if<MacroSpace>(&space)) {
+    return make([&] {
+      return MacroChild(*macro, options.macro_child(shape_of(*data)), options.seed(), DType::f32,
+                        nullptr, options.device());
+    });
+  }
+  return make([&] {
+    return MicroChild(std::get<MicroSpace>(space), options.micro_child(shape_of(*data)),
+                      options.seed(), DType::f32, nullptr, options.device());
+  });
+}
+
+// Of the stand-alone network that an architecture of the search would be trained as, its auxiliary
+// head aside; by `search`, which has no options of final training, its own child.
+NetworkCost stand_alone_cost(const CifarOptions& options, const std::string& command,
+                             const ImageShape& shape, const ImageSpace& space,
+                             const Architecture& arch) {
+  const bool final_network = command == "run";
+  if (const auto* macro = std::get_if<MacroSpace>(&space)) {
+    return final_network ? macro_final_cost(*macro, arch, options.macro_final(shape), shape.size)
+                         : macro_child_cost(*macro, arch, options.macro_child(shape), shape.size);
+  }
+  const auto& micro = std::get<MicroSpace>(space);
+  if (!final_network) return micro_child_cost(micro, arch, options.micro_child(shape));
+  MicroFinalOptions network = options.micro_final(shape);
+  network.auxiliary = false;
+  return micro_final_cost(micro, arch, network);
+}
+
+Search image_search(const DataHandle& data, const Settings& settings, const std::string& command) {
+  const CifarOptions options(settings, command);
+  const ImageSpace space = options.space();
+  const ImageShape shape = shape_of(*data);
+  Search search;
+  search.learner = shared_learner(data, options, space);
+  search.size = fmt::format("{} space, {}, {} architectures", space_name(space), size_of(space),
+                            count_of(space));
+  search.decisions = decisions_of(space, options.policy());
+  search.operations = operations_of(space);
+  search.seed = options.seed();
+  search.random = options.random_strategy();
+  search.epochs = options.search_epochs();
+  search.rate = [rate = options.shared_rate()](int64_t epoch) {
+    return rate.at(static_cast<double>(epoch));
+  };
+  search.per_step = options.shared_samples();
+  search.sgd = options.shared_sgd();
+  search.controller = options.controller();
+  search.adam = options.controller_adam();
+  search.update = options.controller_step();
+  search.updates = options.controller_steps();
+  search.baseline = options.baseline();
+  search.metadata = image_metadata(space, *data, data->moments, result_toml(settings));
+  search.check_weights = [data](const WeightFile& file) {
+    check_image_data(file.metadata, *data, file.path);
+  };
+  // The settings outlive the options that refer to them.
+  search.facts = [kept = std::make_shared<const Settings>(settings), command, shape, space](
+                     JsonLine& line, const Architecture& arch) {
+    const NetworkCost cost =
+        stand_alone_cost(CifarOptions(*kept, command), command, shape, space, arch);
+    line.add("params", cost.params).add("macs", cost.macs).add("space", space_name(space));
+    if (const auto* macro = std::get_if<MacroSpace>(&space)) {
+      line.add("layers", macro->layers());
+    } else {
+      line.add("nodes", std::get<MicroSpace>(space).nodes());
+    }
+  };
+  search.words = [space](const Architecture& arch) { return words_of(space, arch); };
+  search.draw = [space](const Architecture& arch) { return draw_image_arch(space, arch); };
+  return search;
+}
+
+Training image_training(DataHandle data, const Settings& settings, const std::string& command,
+                        const std::string& arch_text) {
+  const CifarOptions options(settings, command);
+  if (options.train_on_all()) data = std::make_shared<const ImageData>(train_on_all(*data));
+  const ImageSpace space = options.space_of(arch_text);
+  const ImageShape shape = shape_of(*data);
+  const int64_t steps = (data->train.size() + options.train_batch() - 1) / options.train_batch();
+  Training training;
+  training.arch = parse(space, arch_text);
+  training.metadata = image_metadata(space, *data, data->moments, result_toml(settings));
+  training.metadata["arch"] = text_of(space, training.arch);
+  const auto make = [&](const auto& net) {
+    using Net = typename std::decay_t<decltype(net())>;
+    return learner_of(
+        std::make_shared<ImageLearner<Net>>(data, net, options.final_task(steps),
+                                            options.final_augment(), options.train_batch()),
+        space);
+  };
+  if (const auto* macro = std::get_if<MacroSpace>(&space)) {
+    const MacroFinalOptions network = options.macro_final(shape);
+    add_final_options(training.metadata, network);
+    training.learner = make([&] {
+      return MacroFinal(*macro, training.arch, network, options.seed(), DType::f32,
+                        options.device());
+    });
+  } else {
+    const MicroFinalOptions network = options.micro_final(shape);
+    add_final_options(training.metadata, network);
+    training.learner = make([&] {
+      return MicroFinal(std::get<MicroSpace>(space), training.arch, network, options.seed(),
+                        DType::f32, options.device());
+    });
+  }
+  training.epochs = options.train_epochs();
+  training.rate = [rate = options.train_rate()](int64_t epoch) {
+    return rate.at(static_cast<double>(epoch));
+  };
+  training.sgd = options.final_sgd();
+  training.select = !options.train_on_all();
+  return training;
+}
+
+// Batches larger than the data, cells of another space, switches of the other space.
+void rehearse_images(const DataHandle& data, const std::string& command, const Settings& settings) {
+  const std::string where = "enas_cifar " + command;
+  check_parity(settings, where);
+  const auto at_most = [&](const std::string& option, int64_t most, const char* part) {
+    check(settings.integer(option) <= most, ErrorKind::usage, where, "--", option, " ",
+          settings.integer(option), " is too large for ", most, " ", part, " images");
+  };
+  const std::string prefix = command == "run" ? "train-" : "";
+  const bool all = command != "search" && settings.flag("train-on-all");
+  if (command != "train") {
+    at_most("batch", data->train.size(), "training");
+    check(data->valid.size() > 0, ErrorKind::usage, where,
+          "the data hold nothing out to take rewards from");
+  }
+  if (command != "search") at_most(prefix + "batch", data->train.size(), "training");
+  const CifarOptions options(settings, command);
+  const bool auxiliary =
+      !options.macro() && ((command != "train" && settings.text("auxiliary") == "on") ||
+                           (command != "search" && settings.text(prefix + "auxiliary") == "on"));
+  check(!auxiliary || data->height() == data->width(), ErrorKind::usage, where,
+        "an auxiliary head needs square images, the data's are ", data->height(), "x",
+        data->width(), "; try --auxiliary off");
+  check(!all || command == "train" || settings.integer("retrain") == 1, ErrorKind::usage, where,
+        "--retrain picks on held-out images, --train-on-all holds none out");
+}
+
+}  // namespace
+
+Bench image_bench(DataHandle data) {
+  Bench bench;
+  bench.description = data->description;
+  bench.warnings = data->warnings;
+  bench.fingerprint = data->fingerprint;
+  if (data->test.size() == 0) bench.splits = {"valid"};
+  bench.search = [data](const Settings& settings, const std::string& command) {
+    return image_search(data, settings, command);
+  };
+  bench.training = [data](const Settings& settings, const std::string& command,
+                          const std::string& arch) {
+    return image_training(data, settings, command, arch);
+  };
+  bench.selects = [](const Settings& settings) { return !settings.flag("train-on-all"); };
+  bench.model = [data](const std::string& weights, Device device) -> Evaluator {
+    const auto model = std::make_shared<const ImageModel>(load_image_model(weights, device));
+    check_image_data(model->file.file.metadata, *data, weights);
+    return [data, model](const std::string& split) { return evaluate(*model, *data, split); };
+  };
+  bench.rehearse = [data](const std::string& command, const Settings& settings) {
+    rehearse_images(data, command, settings);
+  };
+  bench.plan = [data](const std::string& command, const Settings& settings) {
+    return plan_text(command, settings, *data);
+  };
+  return bench;
+}
+
+}  // namespace enas

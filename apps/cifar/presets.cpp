@@ -1,0 +1,166 @@
+// Defaults of both spaces and the presets of enas_cifar. A function is long because it is a table
+// of values.
+#include "apps/cifar/options.h"
+
+namespace enas {
+namespace {
+
+const std::vector<std::string> kSearching = {"run", "search", "arch"};
+
+// Under `run` train's values carry the prefix train-.
+PresetValues of_train(const PresetValues& values) {
+  PresetValues prefixed;
+  for (const auto& [name, value] : values)
+    prefixed.emplace_back(name == "train-on-all" ? name : "train-" + name, value);
+  return prefixed;
+}
+PresetValues operator+(PresetValues left, const PresetValues& right) {
+  left.insert(left.end(), right.begin(), right.end());
+  return left;
+}
+
+struct Recipe {
+  PresetValues search, train, run;  // run: of that command alone
+};
+
+void add(Registry& registry, const std::string& name, const std::string& help,
+         const std::string& space, const Recipe& recipe) {
+  registry.add_preset(name, help, recipe.search + of_train(recipe.train) + recipe.run, {"run"},
+                      space);
+  registry.add_preset(name, help, recipe.search, {"search", "arch"}, space);
+  registry.add_preset(name, help, recipe.train, {"train"}, space);
+}
+
+// Hours on a GPU: the tables of docs/method.md.
+void add_long(Registry& registry) {
+  const PresetValues controller = {
+      {"controller-hidden", "100"},    {"controller-lr", "3.5e-4"},  {"controller-beta1", "0.9"},
+      {"controller-epsilon", "1e-8"},  {"controller-steps", "2000"}, {"controller-samples", "1"},
+      {"controller-temperature", "5"}, {"controller-tanh", "2.5"},   {"controller-op-reduce", "1"},
+      {"controller-op-bias", "0"},     {"entropy-weight", "0.1"},    {"weight-decay", "1e-4"},
+      {"shared-lr-min", "0.001"}};
+  const PresetValues train = {
+      {"weight-decay", "1e-4"}, {"lr-min", "0.001"}, {"cutout", "16"}, {"train-on-all", "true"}};
+  const PresetValues run = {{"batches", "1"}};
+  const std::string help =
+      "the paper's own description (in search loose ends pass a 1x1, so that a cell keeps its "
+      "channels; in the final network they are concatenated, a single one is the output)";
+  add(registry, "paper", help, "macro",
+      {controller + PresetValues{{"parity", "concat-input"}}, train, run});
+  add(registry, "paper", help, "micro",
+      {controller + PresetValues{{"parity", "reduce-stride2"}}, train, run});
+  const std::string best = "the recipe with the best evidence";
+  for (const char* space : {"macro", "micro"})
+    add(registry, "best", best, space, {{}, {{"cutout", "16"}}, {}});
+}
+
+}  // namespace
+
+void add_cifar_defaults(Registry& registry) {
+  registry.add_defaults("macro", "docs/method.md 2.2, 2.3",
+                        {{"layers", "12"},
+                         {"filters", "36"},
+                         {"batch", "128"},
+                         {"epochs", "310"},
+                         {"weight-decay", "5e-4"},
+                         {"reward-batch", "128"},
+                         {"controller-lr", "0.001"},
+                         {"controller-steps", "50"},
+                         {"controller-samples", "20"},
+                         {"controller-tanh", "1.5"},
+                         {"controller-op-reduce", "1"},
+                         {"controller-op-bias", "0"},
+                         {"train-filters", "96"}},
+                        kSearching);
+  registry.add_defaults("micro", "docs/method.md 3.3, 3.4",
+                        {{"layers", "6"},
+                         {"filters", "20"},
+                         {"batch", "160"},
+                         {"epochs", "150"},
+                         {"weight-decay", "2e-4"},
+                         {"reward-batch", "160"},
+                         {"controller-lr", "0.0035"},
+                         {"controller-steps", "30"},
+                         {"controller-samples", "10"},
+                         {"controller-tanh", "1.1"},
+                         {"controller-op-reduce", "2.5"},
+                         {"controller-op-bias", "0.25"},
+                         {"train-filters", "36"}},
+                        kSearching);
+  const PresetValues macro = {{"filters", "96"},        {"batch", "100"},    {"epochs", "310"},
+                              {"lr-min", "0.001"},      {"dropout", "0.5"},  {"valid-batch", "100"},
+                              {"weight-decay", "4e-4"}, {"auxiliary", "off"}},
+                     micro = {{"filters", "36"},        {"batch", "144"},   {"epochs", "630"},
+                              {"lr-min", "0.0001"},     {"dropout", "0.2"}, {"valid-batch", "144"},
+                              {"weight-decay", "4e-4"}, {"auxiliary", "on"}};
+  registry.add_defaults("macro", "docs/method.md 2.4", macro, {"train"});
+  registry.add_defaults("micro", "docs/method.md 3.4", micro, {"train"});
+  registry.add_defaults("macro", "docs/method.md 2.4", of_train(macro), {"run"});
+  registry.add_defaults("micro", "docs/method.md 3.4", of_train(micro), {"run"});
+}
+
+// demo and quick are made for two CPU cores: smaller networks, one cosine over all epochs, and a
+// controller that learns faster with more updates, for in a few epochs the published one would
+// hardly leave the initial policy.
+void add_cifar_presets(Registry& registry) {
+  const std::string demo = "builtin:shapes10 on two cores in a minute or two",
+                    quick = "CIFAR-10 on two cores within 80 minutes";
+  const PresetValues demo_search = {{"batch", "64"},
+                                    {"epochs", "2"},
+                                    {"shared-lr-period", "2"},
+                                    {"reward-batch", "100"},
+                                    {"controller-lr", "0.01"},
+                                    {"controller-samples", "5"},
+                                    {"pad", "2"}},
+                     demo_train = {{"batch", "64"},  {"lr-period", "6"},     {"epochs", "6"},
+                                   {"dropout", "0"}, {"valid-batch", "100"}, {"pad", "2"}};
+  const PresetValues demo_run = {{"samples", "5"}, {"top", "3"}, {"batches", "3"}};
+  add(registry, "demo", demo, "macro",
+      {demo_search + PresetValues{{"layers", "4"}, {"filters", "12"}, {"controller-steps", "10"}},
+       demo_train + PresetValues{{"filters", "16"}}, demo_run});
+  add(registry, "demo", demo, "micro",
+      {demo_search +
+           PresetValues{
+               {"layers", "1"}, {"nodes", "3"}, {"filters", "8"}, {"controller-steps", "10"}},
+       demo_train +
+           PresetValues{
+               {"layers", "1"}, {"filters", "16"}, {"drop-path-keep", "1"}, {"auxiliary", "off"}},
+       demo_run});
+  const PresetValues quick_run = {{"samples", "20"}, {"top", "5"}, {"batches", "10"}};
+  add(registry, "quick", quick, "macro",
+      {{{"layers", "6"},
+        {"filters", "16"},
+        {"batch", "64"},
+        {"epochs", "12"},
+        {"shared-lr-period", "12"},
+        {"controller-lr", "0.01"},
+        {"controller-steps", "50"},
+        {"controller-samples", "10"}},
+       {{"filters", "20"},
+        {"batch", "64"},
+        {"epochs", "12"},
+        {"lr-period", "12"},
+        {"lr-min", "0.0001"},
+        {"dropout", "0.1"}},
+       quick_run});
+  add(registry, "quick", quick, "micro",
+      {{{"layers", "3"},
+        {"filters", "10"},
+        {"batch", "64"},
+        {"epochs", "12"},
+        {"shared-lr-period", "12"},
+        {"controller-lr", "0.01"},
+        {"controller-steps", "50"}},
+       {{"layers", "3"},
+        {"filters", "16"},
+        {"batch", "64"},
+        {"epochs", "12"},
+        {"lr-period", "12"},
+        {"dropout", "0.1"},
+        {"drop-path-keep", "0.9"},
+        {"auxiliary", "off"}},
+       quick_run});
+  add_long(registry);
+}
+
+}  // namespace enas

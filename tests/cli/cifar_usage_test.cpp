@@ -1,0 +1,106 @@
+// enas_cifar refuses what it cannot use: options, architecture texts, data, weights; each with its
+// exit code and a message that names it.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/cli/cifar_run.h"
+
+namespace enas {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+class CifarUsage : public testing::Test {
+ protected:
+  void refused(const Arguments& arguments, int code, const std::string& said) {
+    const Outcome outcome = enas_cifar(folder_, arguments);
+    EXPECT_EQ(outcome.code, code) << outcome.all();
+    EXPECT_TRUE(contains(outcome.err, said)) << outcome.err;
+    EXPECT_TRUE(contains(outcome.err, "enas_cifar: error: ")) << outcome.err;
+    EXPECT_FALSE(fs::exists(run_));
+  }
+  Arguments train(const std::string& space, const std::string& arch) const {
+    return with(small_images("train", space, data_, run_), "--arch", arch);
+  }
+  const TemporaryFolder folder_;
+  const std::string data_ = write_images(folder_, "images");
+  const std::string run_ = folder_ / "run";
+};
+
+TEST_F(CifarUsage, OptionsAndTheirRanges) {
+  EXPECT_EQ(enas_cifar(folder_, {}).code, 2);
+  EXPECT_EQ(enas_cifar(folder_, {"run", "--help"}).code, 0);
+  refused({"search", "--spaces", "micro"}, 2, "nearest: --space");
+  refused({"search", "--space", "rnn"}, 2, "expected");
+  refused({"search", "--filters", "1"}, 2, "from 2 to 2048");
+  refused({"search"}, 2, "needs --data, e.g. --data builtin:shapes10");
+  refused(with(small_images("search", "micro", data_, run_), "--batch", "500"), 2,
+          "--batch 500 is too large for 180 training images");
+  refused(small_images("search", "macro", data_, run_) + Arguments{"--parity", "tf-same"}, 2,
+          "belongs to --space micro");
+}
+
+TEST_F(CifarUsage, DefaultsDependOnTheSpace) {
+  const std::string help = enas_cifar(folder_, {"search", "--help"}).out;
+  EXPECT_TRUE(contains(help, "default 12 (macro), 6 (micro)")) << help;
+  EXPECT_TRUE(contains(help, "quick --space macro"));
+  for (const std::string space : {"macro", "micro"}) {
+    const Outcome plan =
+        enas_cifar(folder_, {"search", "--space", space, "--data", data_, "--plan"});
+    EXPECT_TRUE(contains(plan.out, space == "macro" ? "12 layers, 36 filters, batch 128"
+                                                    : "6 normal cells, 5 nodes a cell, 20 filters"))
+        << plan.all();
+  }
+}
+
+TEST_F(CifarUsage, ArchitectureTexts) {
+  refused(train("micro", "0 0 1"), 2, "found 3 integers");
+  refused(train("micro", "0 0 1 2 1 9 0 3"), 2, "9");
+  refused(train("macro", "3 0 0 4 1"), 2, "");
+  refused(train("macro", "concat: 3 0 1 4 1 0"), 2, "needs --parity concat-input");
+  refused(train("macro", "3 0 1 4 1 0") + Arguments{"--parity", "concat-input"}, 2,
+          "with the prefix concat:");
+  refused(train("micro", "hello"), 2, "neither a file nor a list of integers");
+  refused({"arch", "count", "--space", "macro", "--layers", "0"}, 2, "from 1 to 64");
+}
+
+TEST_F(CifarUsage, BadData) {
+  const auto bad = [&](const std::string& data, const std::string& said) {
+    refused(small_images("search", "micro", data, run_), 3, said);
+  };
+  bad(folder_ / "nowhere", "nowhere");
+  const std::string bytes = text_of(data_ + "/data_batch_1.bin");
+  const auto damaged = [&](const std::string& name, const std::string& batch) {
+    const std::string copy = folder_ / name;
+    fs::copy(data_, copy);
+    folder_.write(name + "/data_batch_1.bin", batch);
+    return copy;
+  };
+  bad(damaged("truncated", bytes.substr(0, bytes.size() - 7)), "data_batch_1.bin");
+  std::string label = bytes;
+  label[3073] = static_cast<char>(200);
+  bad(damaged("label", label), "200");
+  fs::create_directories(folder_ / "folder/train/empty");
+  bad(folder_ / "folder", "");
+}
+
+TEST_F(CifarUsage, WeightsOfOtherData) {
+  ASSERT_EQ(enas_cifar(folder_, small_images("train", "micro", data_, folder_ / "own") +
+                                    Arguments{"--max-steps", "1"})
+                .code,
+            0);
+  refused({"eval", "--weights", folder_ / "own/model.safetensors", "--data", "builtin:shapes10"}, 4,
+          "other classes");
+  const std::string changed = write_images(folder_, "changed", 200, 2);
+  const Outcome outcome = enas_cifar(
+      folder_, {"resume", folder_ / "own", "--data", changed});  // finished: nothing to do
+  EXPECT_EQ(outcome.code, 0) << outcome.all();
+}
+
+}  // namespace
+}  // namespace enas
