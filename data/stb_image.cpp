@@ -11,8 +11,6 @@ namespace enas {
 namespace {
 
 constexpr size_t kBudget = size_t{64} << 20;
-constexpr int kLongestSide = 4096;
-constexpr int64_t kMostScans = 100;  // of a JPEG: each may touch every pixel
 
 // What one decoding holds. The library is C: where an assertion of it throws, this frees.
 class Arena {
@@ -70,7 +68,7 @@ struct BrokenAssertion {};
 #define STBI_NO_STDIO
 #define STBI_NO_LINEAR
 #define STBI_NO_HDR
-#define STBI_MAX_DIMENSIONS 4096
+#define STBI_MAX_DIMENSIONS enas::kLongestSide
 #define STBI_ASSERT(x) ((x) ? void() : throw enas::BrokenAssertion())
 #define STBI_MALLOC(bytes) enas::Arena::current().allocate(bytes)
 #define STBI_REALLOC_SIZED(old, old_bytes, bytes) \
@@ -81,20 +79,14 @@ struct BrokenAssertion {};
 namespace enas {
 namespace {
 
-constexpr std::string_view kPng = "\x89PNG\r\n\x1a\n", kJpeg = "\xff\xd8\xff";
-
-bool starts_with(std::string_view bytes, std::string_view with) {
-  return bytes.substr(0, with.size()) == with;
-}
-
-int64_t big_endian(std::string_view four) {
-  int64_t value = 0;
-  for (const char c : four) value = value << 8 | static_cast<unsigned char>(c);
-  return value;
-}
-
 const stbi_uc* data_of(std::string_view bytes) {
   return reinterpret_cast<const stbi_uc*>(bytes.data());
+}
+
+int length_of(std::string_view bytes, const std::string& name) {
+  check(bytes.size() <= size_t{1} << 30, ErrorKind::data, name, "found ", bytes.size(),
+        " bytes; expected at most 1 GiB");
+  return static_cast<int>(bytes.size());
 }
 
 std::string reason(const Arena& arena) {
@@ -102,60 +94,37 @@ std::string reason(const Arena& arena) {
   return arena.exhausted() ? "it needs too much memory" : text == nullptr ? "unknown" : text;
 }
 
-// A JPEG that was cut short decodes to grey; the end marker tells.
-void check_jpeg(std::string_view bytes, const std::string& name) {
-  int64_t scans = 0;
-  size_t last = 0;
-  for (size_t at = 0; (at = bytes.find("\xff\xda", at)) != std::string_view::npos; ++at) {
-    last = at;
-    ++scans;
-  }
-  check(scans <= kMostScans, ErrorKind::data, name, "found ", scans,
-        " JPEG scans; expected at most ", kMostScans);
-  const size_t end = bytes.rfind("\xff\xd9");
-  check(scans > 0 && end != std::string_view::npos && end > last, ErrorKind::data, name,
-        "found a JPEG without an end (is the file cut short?)");
-}
-
 }  // namespace
 
 ImageSize image_size(std::string_view bytes, const std::string& name) {
-  const bool png = starts_with(bytes, kPng);
-  check(png || starts_with(bytes, kJpeg), ErrorKind::data, name,
+  if (is_png(bytes)) return png_size(bytes, name);
+  check(is_jpeg(bytes), ErrorKind::data, name,
         "found neither a PNG nor a JPEG; expected one of them");
-  check(bytes.size() <= size_t{1} << 30, ErrorKind::data, name, "found ", bytes.size(),
-        " bytes; expected at most 1 GiB");
-  ImageSize size;
-  if (png && bytes.size() >= 24) {
-    size = {big_endian(bytes.substr(20, 4)), big_endian(bytes.substr(16, 4))};
-    check(size.height <= kLongestSide && size.width <= kLongestSide, ErrorKind::data, name,
-          "found a PNG of ", size.width, " x ", size.height, " pixels; expected at most ",
-          kLongestSide, " a side");
-  }
+  check_jpeg(bytes, name);
   Arena arena(kBudget);
-  int width = 0, height = 0, channels = 0;
-  int ok = 0;
+  int width = 0, height = 0, channels = 0, ok = 0;
   try {
-    ok = stbi_info_from_memory(data_of(bytes), static_cast<int>(bytes.size()), &width, &height,
-                               &channels);
+    ok = stbi_info_from_memory(data_of(bytes), length_of(bytes, name), &width, &height, &channels);
   } catch (const BrokenAssertion&) {
   }
-  check(ok == 1 && width > 0 && height > 0 && width <= kLongestSide && height <= kLongestSide,
-        ErrorKind::data, name, "found a ", png ? "PNG" : "JPEG",
-        " with a header that cannot be used (", reason(arena), "); expected at most ", kLongestSide,
-        " pixels a side");
+  check(ok == 1 && width > 0 && height > 0, ErrorKind::data, name,
+        "found a JPEG with a header that cannot be used (", reason(arena), "); expected 1..",
+        kLongestSide, " pixels a side");
   return {height, width};
 }
 
 void decode_image(std::string_view bytes, const std::string& name, const ImageSize& expected,
                   uint8_t* rgb) {
-  const auto wanted = static_cast<size_t>(expected.height * expected.width * 3);
-  if (starts_with(bytes, kJpeg)) check_jpeg(bytes, name);
+  std::string plain;
+  if (is_png(bytes))
+    bytes = (plain = plain_png(bytes, name));
+  else
+    check_jpeg(bytes, name);
   Arena arena(kBudget + 2 * bytes.size());
   int width = 0, height = 0, channels = 0;
   stbi_uc* pixels = nullptr;
   try {
-    pixels = stbi_load_from_memory(data_of(bytes), static_cast<int>(bytes.size()), &width, &height,
+    pixels = stbi_load_from_memory(data_of(bytes), length_of(bytes, name), &width, &height,
                                    &channels, 3);
   } catch (const BrokenAssertion&) {
   }
@@ -163,7 +132,7 @@ void decode_image(std::string_view bytes, const std::string& name, const ImageSi
         reason(arena), "); is the file damaged?");
   check(ImageSize{height, width} == expected, ErrorKind::data, name, "found ", width, " x ", height,
         " pixels where the header said ", expected.width, " x ", expected.height);
-  std::memcpy(rgb, pixels, wanted);
+  std::memcpy(rgb, pixels, static_cast<size_t>(height) * static_cast<size_t>(width) * 3);
 }
 
 }  // namespace enas

@@ -1,5 +1,5 @@
 // PNG and JPEG as RGB bytes, from memory, by stb_image behind a fence: no other format and no file
-// access is compiled in, the size is read from the header and checked before anything is decoded,
+// access is compiled in, frames and size are checked before anything is decoded (image_format.h),
 // and what the decoder allocates is counted, limited, cleared and given back, also where it gives
 // up.
 #pragma once
@@ -7,12 +7,9 @@
 #include <string>
 #include <string_view>
 
-namespace enas {
+#include "data/image_format.h"
 
-struct ImageSize {
-  int64_t height = 0, width = 0;
-  bool operator==(const ImageSize&) const = default;
-};
+namespace enas {
 
 // Refuses (kind data, naming the file) what is neither PNG nor JPEG, a broken header, and a side
 // above 4,096 pixels.
