@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "ops/lanes.h"
 #include "tensor/isa.h"
 
 namespace enas {
@@ -30,6 +31,45 @@ inline void block_moments(const double* x, int64_t rows, int64_t channels, doubl
     square[i % channels] += d * d;
   }
 }
+
+ISA_SELECT(shifted_sums,
+           void(const float* x, int64_t n, int64_t period, const float* shift, float* sums));
+
+// Moments of rows that come piece by piece, each visited once while it is in L1: deviations from
+// the mean of the first piece, so that squares stay small.
+class RunningMoments {
+ public:
+  explicit RunningMoments(int64_t channels)
+      : channels_(channels),
+        period_(lane_period(channels)),
+        sums_(static_cast<size_t>(2 * period_)) {}
+  void add(const float* x, int64_t rows) {
+    if (rows_ == 0) {
+      std::vector<float> first(static_cast<size_t>(2 * channels_));
+      channel_moments(x, rows, channels_, first.data());
+      shift_ = expand_lanes(first.data(), 1, channels_);
+    }
+    shifted_sums(x, rows * channels_, period_, shift_.data(), sums_.data());
+    rows_ += rows;
+  }
+  // The moments of all rows since the last call.
+  void take(float* moments) {
+    std::fill_n(moments, 2 * channels_, 0.0f);
+    fold_lanes(sums_.data(), 2, channels_, moments);
+    const auto rows = static_cast<float>(rows_);
+    for (int64_t c = 0; c < channels_; ++c) {
+      const float mean = moments[c] / rows;
+      moments[channels_ + c] = std::max(moments[channels_ + c] - moments[c] * mean, 0.0f);
+      moments[c] = shift_[static_cast<size_t>(c)] + mean;
+    }
+    std::fill(sums_.begin(), sums_.end(), 0.0f);
+    rows_ = 0;
+  }
+
+ private:
+  int64_t channels_, period_, rows_ = 0;
+  std::vector<float> sums_, shift_;
+};
 
 // Joins the moments [blocks][2][C] of blocks of `block` rows, the last one of what is left of
 // `rows`.

@@ -4,6 +4,7 @@
 #pragma once
 #include <algorithm>
 
+#include "ops/channel_moments.h"
 #include "ops/norm_loops.h"
 #include "ops/window2d.h"
 
@@ -52,6 +53,7 @@ class PlainImage {
         t_(static_cast<size_t>(g.out_size())),
         dt_(static_cast<size_t>(g.out_size())) {}
 
+  void ahead(const T* /*x*/, const T* /*dy*/) {}
   // a = the normalised and rectified image x.
   void activate(const T* x) { w_.load.apply(x, T(1), a_.data(), false, g_.height * g_.width); }
   // y [H', W', C] = a convolved.
@@ -59,11 +61,12 @@ class PlainImage {
     std::fill_n(y, g_.out_size(), T(0));
     for_each_tap([&](size_t out, size_t in, size_t w) { y[out] += a_[in] * w_.depthwise[w]; });
   }
-  // y [H', W', Cout] = (a convolved) P.
-  void separable(T* y) {
+  // y [H', W', Cout] = (a convolved) P, and its moments [2][Cout] where not null.
+  void separable(T* y, T* moments) {
     depthwise(t_.data());
     std::fill_n(y, g_.out_pixels() * w_.out_channels, T(0));
     for_each_product([&](size_t t, size_t p, size_t o) { y[o] += t_[t] * w_.pointwise[p]; });
+    if (moments != nullptr) block_moments(y, g_.out_pixels(), w_.out_channels, moments);
   }
   void set_output_gradient(const T* dt) { std::copy_n(dt, dt_.size(), dt_.begin()); }
   // From dy [H', W', Cout]; with `dp` adds t^T dy to what take_pointwise_gradient() hands out.

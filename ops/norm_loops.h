@@ -90,8 +90,13 @@ class NormLoops<float> {
   size_t sums_size() const { return static_cast<size_t>(2 * period_); }
   void sums(const float* x, const float* dy, float keep, float* dz, bool add, int64_t rows,
             float* sums) const {
+    constexpr int64_t kBlock = 4096;  // floats: what lies in L1 while groups of lanes pass over it
     const NormLanes l = lanes();
-    norm_sums(x, dy, &l, keep, dz, add, rows * channels_, sums);
+    const int64_t block = std::max<int64_t>(kBlock / channels_, 1);
+    for (int64_t r = 0; r < rows; r += block) {
+      const int64_t at = r * channels_, n = std::min(block, rows - r) * channels_;
+      norm_sums(x + at, dy + at, &l, keep, dz != nullptr ? dz + at : nullptr, add, n, sums);
+    }
   }
   void join(const float* sums, NormSums<float>& whole) const {
     for (int64_t i = 0; i < period_; ++i) {

@@ -20,7 +20,7 @@ void for_each_group_of_images(const ImageWindow& g, const typename Image::Weight
   });
 }
 inline int groups_of_images(const ImageWindow& g) {
-  return static_cast<int>(std::min<int64_t>(g.images, 16));
+  return static_cast<int>(std::min<int64_t>((g.images + 1) / 2, 16));
 }
 
 // grad (+)= the sum of the groups' parts, in order.

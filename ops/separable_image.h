@@ -2,6 +2,7 @@
 // ops/depthwise_conv2d.simd.cpp and the register tiles of ops/panels.h over scratch that stays in
 // L2. The same calls as PlainImage (ops/depthwise_image.h).
 #pragma once
+#include "ops/channel_moments.h"
 #include "ops/depthwise_image.h"
 #include "ops/image_plan.h"
 #include "ops/panels.h"
@@ -14,6 +15,7 @@ ISA_SELECT(depthwise_weights,
            void(const ImagePlan* p, const float* frame, const float* dt, float* lanes));
 ISA_SELECT(depthwise_spread, void(const ImagePlan* p, const float* image, float* frame));
 ISA_SELECT(depthwise_counter, void(const ImagePlan* p, const float* dt, float* counter));
+ISA_SELECT(prefetch_floats, void(const float* p, int64_t n, bool for_write));
 ISA_SELECT(depthwise_rows_back2,
            void(const ImagePlan* p, const float* counter, const float* weights, int64_t first,
                 int64_t last, float* plane, float* da));
@@ -73,7 +75,8 @@ class FastImage {
       : g_(g),
         w_(w),
         block_rows_(4 * ((kBlockPixels - 1) / (4 * g.out_width) + 1)),
-        frame_(w.plan.frame_rows * w.plan.frame_row + kSlack) {
+        frame_(w.plan.frame_rows * w.plan.frame_row + kSlack),
+        moments_(std::max<int64_t>(w.out_channels, 1)) {
     const ImagePlan& p = w.plan;
     if (g.stride == 1) {
       zero_border(frame_.data(), p.frame_rows, p.frame_row, p.top, g.height, p.left * p.channels,
@@ -82,6 +85,9 @@ class FastImage {
       std::fill_n(frame_.data(), p.frame_rows * p.frame_row + kSlack, 0.0f);
     }
   }
+
+  // What is read of the next image: on its way to L2 while this one is computed.
+  void ahead(const float* x, const float* dy) { next_x_ = x, next_dy_ = dy; }
 
   void activate(const float* x) {
     const ImagePlan& p = w_.plan;
@@ -96,12 +102,15 @@ class FastImage {
     }
   }
   void depthwise(float* y) { rows(0, g_.out_height, y); }
-  // Some rows at a time, so that t stays in L1.
-  void separable(float* y) {
+  // Some rows at a time, so that t stays in L1; moments [2][Cout] of y where not null.
+  void separable(float* y, float* moments) {
+    const int64_t row = g_.out_width * w_.out_channels;
     for_each_block([&](int64_t first, int64_t last, const float* t) {
-      product(t, (last - first) * g_.out_width, g_.channels, w_.out_channels,
-              y + first * g_.out_width * w_.out_channels, w_.out_channels);
+      product(t, (last - first) * g_.out_width, g_.channels, w_.out_channels, y + first * row,
+              w_.out_channels);
+      if (moments != nullptr) moments_.add(y + first * row, (last - first) * g_.out_width);
     });
+    if (moments != nullptr) moments_.take(moments);
   }
   void set_output_gradient(const float* dt) {
     start_counter();
@@ -174,8 +183,16 @@ class FastImage {
     for (int64_t r = 0; r < g_.out_height; r += block_rows_) {
       const int64_t last = std::min(r + block_rows_, g_.out_height);
       rows(r, last, t_.data());
+      bring(next_x_, g_.size(), r, last);
+      bring(next_dy_, g_.out_pixels() * w_.out_channels, r, last);
       f(r, last, t_.data());
     }
+  }
+  // Of the next image, the share of the output rows [first, last).
+  void bring(const float* next, int64_t size, int64_t first, int64_t last) const {
+    if (next == nullptr) return;
+    const int64_t begin = size * first / g_.out_height, end = size * last / g_.out_height;
+    prefetch_floats(next + begin, end - begin, false);
   }
   // c [rows, n], ldc floats apart, = a [rows, k] times the packed weights.
   void product(const float* a, int64_t rows, int64_t k, int64_t n, float* c, int64_t ldc) const {
@@ -210,7 +227,9 @@ class FastImage {
   const ImageWindow& g_;
   const Weights& w_;
   int64_t block_rows_;
+  const float *next_x_ = nullptr, *next_dy_ = nullptr;
   FloatScratch frame_, t_, image_, counter_, rows_, plane_, weight_lanes_, outer_;
+  RunningMoments moments_;
 };
 
 inline ImagePlan FastImage::plan_of(const ImageWindow& g) {

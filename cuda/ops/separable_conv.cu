@@ -20,11 +20,12 @@ __global__ void __launch_bounds__(kChannelThreads)
                    const T* __restrict__ depthwise, const T* __restrict__ pointwise,
                    T* __restrict__ y, T* __restrict__ moments, T whole, T last) {
   ENAS_SHARED(bytes);
-  const Shared<T> t(bytes, 0, static_cast<size_t>(kTile) * s.channels);
-  const Shared<T> tile(bytes, sizeof(T) * kTile * s.channels, static_cast<size_t>(kTile) * out);
+  const auto inputs = static_cast<size_t>(kTile * s.channels);
+  const Shared<T> t(bytes, 0, inputs);
+  const Shared<T> tile(bytes, sizeof(T) * inputs, static_cast<size_t>(kTile * out));
   const int pixels = s.out_height * s.out_width, tiles = (pixels + kTile - 1) / kTile;
-  const int64_t image = blockIdx.x / tiles;
-  const int first = static_cast<int>(blockIdx.x % tiles) * kTile;
+  const int block = static_cast<int>(blockIdx.x), first = block % tiles * kTile;
+  const int64_t image = block / tiles;
   const int count = pixels - first < kTile ? pixels - first : kTile;
   const T share = count == kTile ? whole : last;  // 1 / count
   const int threads = static_cast<int>(blockDim.x), self = static_cast<int>(threadIdx.x);
