@@ -4,6 +4,7 @@
 //   --json
 // Defaults are those of the PyTorch programs in bench/peer, so that both do the same work.
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -50,31 +51,71 @@ std::vector<std::string> read_lines(const std::string& path) {
 }
 
 struct Timing {
-  int steps = 0;
+  int steps = 0, valid = 0;
   double seconds = 0, median_ms = 0;
+  // Medians over the valid rounds: GFLOP/s of the FMA loop, and a step's share of it.
+  double peak = 0, share = 0;
 };
 
-// At least `seconds`, and whole passes over the `cycle` architectures: they differ in cost.
-Timing time_steps(const std::function<void()>& step, int cycle, double seconds) {
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<int64_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+// Seconds of processor time that other processes had: the machine's, less ours.
+double foreign_seconds() {
+  std::ifstream file("/proc/stat");
+  std::string cpu;
+  double user = 0, nice = 0, system = 0;
+  if (!(file >> cpu >> user >> nice >> system)) return 0;
+  rusage own{};
+  getrusage(RUSAGE_SELF, &own);
+  const auto of = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
+  return (user + nice + system) / static_cast<double>(sysconf(_SC_CLK_TCK)) - of(own.ru_utime) -
+         of(own.ru_stime);
+}
+
+// Steps with the FMA loop between them, for at least `seconds` and in whole passes over the `cycle`
+// architectures, for these differ in cost. A round is void, where others are not, if the loop
+// before and after it differ by a tenth or other processes had a twentieth of the machine.
+Timing time_steps(const std::function<void()>& step, int cycle, double flops, int threads,
+                  double seconds) {
+  constexpr double kLoop = 0.04;
   for (int warm = 0; warm < 2; ++warm) step();
-  std::vector<double> each;
+  std::vector<double> each, peak, share, valid_peak, valid_share;
   Timing timing;
+  double before = fma_peak_gflops(threads, kLoop), others = foreign_seconds();
   while (timing.seconds < seconds || timing.steps < 3 || timing.steps % cycle != 0) {
     const auto start = Clock::now();
     step();
     each.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+    const double after = fma_peak_gflops(threads, kLoop), foreign = foreign_seconds() - others;
+    peak.push_back((before + after) / 2);
+    share.push_back(flops * 1e-9 / each.back() / peak.back());
+    const double room = (each.back() + kLoop) * usable_cpus();
+    if (std::min(before, after) > 0.9 * std::max(before, after) && foreign < 0.05 * room + 0.02) {
+      valid_peak.push_back(peak.back());
+      valid_share.push_back(share.back());
+    }
     timing.seconds += each.back();
     ++timing.steps;
+    before = after;
+    others += foreign;
   }
-  std::nth_element(each.begin(), each.begin() + static_cast<int64_t>(each.size() / 2), each.end());
-  timing.median_ms = 1e3 * each[each.size() / 2];
+  timing.valid = static_cast<int>(valid_peak.size());
+  timing.median_ms = 1e3 * median(each);
+  timing.peak = median(valid_peak.empty() ? peak : valid_peak);
+  timing.share = median(valid_share.empty() ? share : valid_share);
   return timing;
 }
 
 void run(const Options& options) {
   if (options.threads > 0) set_thread_count(options.threads);
   const int threads = thread_count();
-  const double base = peak_rss_mib(), before = fma_peak_gflops(threads, 0.5);
+  const double base = peak_rss_mib();
   const std::vector<std::string> archs = read_lines(options.archs);
   const int cycle = std::max(1, static_cast<int>(archs.size()));
   RnnSteps steps(options.rnn, archs);
@@ -89,26 +130,27 @@ void run(const Options& options) {
     }
     if (options.rnn.device == Device::cuda) steps.wait();
   };
-  const Timing timing = time_steps(one, cycle, options.seconds);
-  const double after = fma_peak_gflops(threads, 0.5), peak = std::max(before, after);
-  const double rate = timing.steps / timing.seconds;
   const double flops = shared ? steps.step_flops() : reward ? steps.step_flops() / 3 : 0;
+  const Timing timing = time_steps(one, cycle, flops, threads, options.seconds);
+  const double rate = timing.steps / timing.seconds;
   const char* unit = options.phase == "controller" ? "steps_per_s" : "tokens_per_s";
   const double units = options.phase == "controller" ? rate : rate * steps.tokens();
   if (options.json) {
     std::printf(
         "{\"space\":\"rnn\",\"phase\":\"%s\",\"%s\":%.6g,\"steps\":%d,\"ms_step_median\":%.6g,"
-        "\"gflops\":%.6g,\"fma_peak_gflops\":%.6g,\"fma_peak_before\":%.6g,\"fma_peak_after\":%.6g,"
-        "\"fraction_of_peak\":%.4g,\"threads\":%d,\"peak_rss_mib\":%.0f,\"base_rss_mib\":%.0f}\n",
+        "\"gflops\":%.6g,\"fma_peak_gflops\":%.6g,\"fraction_of_peak\":%.4g,\"valid_rounds\":%d,"
+        "\"threads\":%d,\"peak_rss_mib\":%.0f,\"base_rss_mib\":%.0f}\n",
         options.phase.c_str(), unit, units, timing.steps, timing.median_ms, rate * flops * 1e-9,
-        peak, before, after, rate * flops * 1e-9 / peak, threads, peak_rss_mib(), base);
+        timing.peak, timing.share, timing.valid, threads, peak_rss_mib(), base);
     return;
   }
   std::printf("%s step, %d threads: %.1f %s, median %.3f ms of %d steps\n", options.phase.c_str(),
               threads, units, unit, timing.median_ms, timing.steps);
   if (flops > 0) {
-    std::printf("%.1f GFLOP/s, %.0f %% of the FMA loop's %.1f; peak memory %.0f MiB, %.0f before\n",
-                rate * flops * 1e-9, 100 * rate * flops * 1e-9 / peak, peak, peak_rss_mib(), base);
+    std::printf(
+        "%.1f GFLOP/s, %.0f %% of the FMA loop's %.1f in %d valid rounds; peak memory "
+        "%.0f MiB, %.0f before\n",
+        rate * flops * 1e-9, 100 * timing.share, timing.peak, timing.valid, peak_rss_mib(), base);
   }
 }
 

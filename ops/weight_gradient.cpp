@@ -4,6 +4,7 @@
 
 #include "tensor/blas.h"
 #include "tensor/dispatch.h"
+#include "tensor/stacked_gemm.h"
 #include "tensor/thread_pool.h"
 
 namespace enas {
@@ -25,6 +26,7 @@ void flush_rows(std::span<const Contribution> list, Grad& dw) {
 namespace {
 
 using Blocks = std::span<const Contribution>;
+constexpr int64_t kFewestPacked = 8;  // rows: packing one for its single use would not pay
 
 // Backward leaves the last use first: back to front is the order of recording.
 const Contribution& recorded(Blocks list, size_t i) { return list[list.size() - 1 - i]; }
@@ -66,6 +68,16 @@ const T* stack(Blocks list, Tensor Contribution::*member, Tensor& scratch) {
   return out;
 }
 
+// All blocks in order of recording, in one product that packs their rows by itself.
+void add_packed(Blocks list, Tensor& dw, bool add) {
+  std::vector<RowBlock> blocks;
+  for (size_t i = 0; i < list.size(); ++i) {
+    const Contribution& one = recorded(list, i);
+    blocks.push_back({one.a.data<float>(), one.b.data<float>(), one.a.size(0)});
+  }
+  stacked_gemm(blocks, dw.size(0), dw.size(1), add, dw.data<float>());
+}
+
 template <class T>
 void add_product(Blocks list, Tensor& dw, bool add) {
   Tensor scratch_a, scratch_b;
@@ -81,6 +93,9 @@ void cpu::weight_gradient(Tensor& dw, Blocks list, Into into) {
   visit_real(dw.dtype(), "weight gradient", [&](auto tag) {
     using T = decltype(tag);
     bool add = into == Into::add;
+    if constexpr (std::is_same_v<T, float>) {
+      if (rows_of(list) >= kFewestPacked) return add_packed(list, dw, add);
+    }
     // From the back of the list, that is in order of recording.
     for (size_t end = list.size(); end > 0;) {
       size_t begin = end - 1;

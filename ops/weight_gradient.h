@@ -8,12 +8,12 @@
 
 namespace enas {
 
-// Rows multiplied at once: measured best of 1 ... 1024 for weights of 200x400 and 1000x2000, where
-// the stack still lies in cache and passes over dw are few.
+// Rows that BLAS multiplies at once, in f64: the stack still lies in cache, and passes over dw are
+// few. In f32 the whole list is one product (tensor/stacked_gemm.h).
 constexpr int64_t kStackRows = 128;
 // Uses with at most this many rows wait for the others of their window; larger ones gain nothing
 // by waiting and would only keep their tensors alive.
-constexpr int64_t kWaitingRows = kStackRows / 2;
+constexpr int64_t kWaitingRows = 512;
 // On a GPU the whole window is one product, whatever its length: a product of 128 rows fills a
 // small part of the machine. Uses with more rows than this fill it alone.
 constexpr int64_t kWaitingRowsCuda = 512;

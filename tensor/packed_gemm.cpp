@@ -3,32 +3,16 @@
 #include <algorithm>
 
 #include "tensor/check.h"
+#include "tensor/panels.h"
 #include "tensor/thread_pool.h"
 
 namespace enas {
 
-ISA_SELECT(packed_gemm_geometry, void(int* width, int* vectors));
 ISA_SELECT(packed_gemm_panel,
            void(int vectors, int64_t rows, int64_t columns, int64_t k, const float* a, int64_t lda,
                 const float* b, float* c, int64_t ldc, bool add));
 
 namespace {
-
-// Vectors of columns, shared out to panels of nearly equal width: a last one of a single vector
-// would run at half the rate.
-struct Panels {
-  explicit Panels(int64_t n) : columns(n) {
-    int floats = 0, most = 0;
-    packed_gemm_geometry(&floats, &most);
-    width = floats;
-    total = (n + width - 1) / width;
-    count = (total + most - 1) / most;
-  }
-  int64_t first(int64_t p) const { return total * p / count * width; }  // column
-  int64_t padded(int64_t p) const { return first(p + 1) - first(p); }
-  int64_t used(int64_t p) const { return std::min(padded(p), columns - first(p)); }
-  int64_t columns, width, total, count;
-};
 
 // Columns [first, first + columns) of op(B), `padded` floats a row, zeros behind the last column.
 void pack_panel(bool transpose, int64_t k, const float* b, int64_t ldb, int64_t columns,

@@ -1,5 +1,5 @@
-// One panel of tensor/packed_gemm.h: C[rows x columns] (+)= A[rows x k] P, P k rows of `vectors`
-// vectors. A tile of C stays in registers while it runs through a block of k; the block of the
+// Kernels of tensor/packed_gemm.h and tensor/stacked_gemm.h: one panel of `vectors` vectors of
+// columns. A tile of C stays in registers while it runs through a block of k; the block of the
 // panel stays in the first cache while all rows of A pass over it.
 #include "tensor/simd.h"
 
@@ -23,10 +23,13 @@ void packed_gemm_geometry(int* width, int* vectors) {
   *vectors = kTileVectors;
 }
 
+// How A lies: its rows, `lda` apart; or a tile of R rows by itself, R numbers for each k.
+enum class Lies { in_rows, in_tiles };
+
 // C[R x V vectors] (+)= A[R x k] of a block of the panel. Each step of k asks for a line `stride`
-// bytes further on from `ahead`: the next block, which comes from memory, is spread over the tiles
-// of this one. Asked for at once it would take the few places that a core has for missing lines.
-template <int R, int V>
+// bytes further on from `ahead`: what comes next, from memory, is spread over the tiles of this
+// block. Asked for at once it would take the few places that a core has for missing lines.
+template <Lies lies, int R, int V>
 inline void tile(int64_t k, const float* a, int64_t lda, const float* b, float* c, int64_t ldc,
                  bool add, const char* ahead, int64_t stride) {
   Floats sum[R][V];
@@ -43,7 +46,7 @@ inline void tile(int64_t k, const float* a, int64_t lda, const float* b, float* 
     Floats row[V];
     UNROLL for (int j = 0; j < V; ++j) row[j] = load(b + (l * V + j) * kWidth);
     UNROLL for (int i = 0; i < R; ++i) {
-      const Floats factor = splat(a[i * lda + l]);
+      const Floats factor = splat(lies == Lies::in_rows ? a[i * lda + l] : a[l * R + i]);
       UNROLL for (int j = 0; j < V; ++j) sum[i][j] += factor * row[j];
     }
   }
@@ -53,11 +56,11 @@ inline void tile(int64_t k, const float* a, int64_t lda, const float* b, float* 
 }
 
 // The tile of `rows` rows, at most R.
-template <int R, int V>
+template <Lies lies, int R, int V>
 inline void tile_of(int64_t rows, int64_t k, const float* a, int64_t lda, const float* b, float* c,
                     int64_t ldc, bool add, const char* ahead, int64_t stride) {
-  if (rows == R) return tile<R, V>(k, a, lda, b, c, ldc, add, ahead, stride);
-  if constexpr (R > 1) tile_of<R - 1, V>(rows, k, a, lda, b, c, ldc, add, ahead, stride);
+  if (rows == R) return tile<lies, R, V>(k, a, lda, b, c, ldc, add, ahead, stride);
+  if constexpr (R > 1) tile_of<lies, R - 1, V>(rows, k, a, lda, b, c, ldc, add, ahead, stride);
 }
 
 // Rows of one group, all columns of the panel: cut into tiles of nearly equal height.
@@ -72,8 +75,9 @@ void group(int64_t rows, int64_t k, const float* a, int64_t lda, const float* b,
     const int64_t stride = (V * kWidth * 4 + tiles - 1) / tiles;
     for (int64_t t = 0; t < tiles; ++t) {
       const int64_t first = rows * t / tiles, height = rows * (t + 1) / tiles - first;
-      tile_of<kTileRows, V>(height, depth, a + first * lda + from, lda, b + from * V * kWidth,
-                            c + first * ldc, ldc, add || p > 0, next + t * stride * depth, stride);
+      tile_of<Lies::in_rows, kTileRows, V>(height, depth, a + first * lda + from, lda,
+                                           b + from * V * kWidth, c + first * ldc, ldc,
+                                           add || p > 0, next + t * stride * depth, stride);
     }
   }
 }
@@ -109,6 +113,78 @@ void panel_of(int vectors, int64_t rows, int64_t columns, int64_t k, const float
 void packed_gemm_panel(int vectors, int64_t rows, int64_t columns, int64_t k, const float* a,
                        int64_t lda, const float* b, float* c, int64_t ldc, bool add) {
   panel_of<kTileVectors>(vectors, rows, columns, k, a, lda, b, c, ldc, add);
+}
+
+void stacked_gemm_geometry(int64_t* tile_rows, int64_t* block_rows) {
+  *tile_rows = kTileRows;
+  *block_rows = kBlockK;
+}
+
+// Rows [at, at + rows) of a block of `depth` rows get a[rows x m], in tiles of nearly equal width.
+void stacked_gemm_tiles(int64_t rows, int64_t m, const float* a, int64_t lda, int64_t at,
+                        int64_t depth, float* to) {
+  const int64_t tiles = (m + kTileRows - 1) / kTileRows;
+  for (int64_t t = 0; t < tiles; ++t) {
+    const int64_t first = m * t / tiles, height = m * (t + 1) / tiles - first;
+    const float* from = a + first;
+    float* out = to + first * depth + at * height;
+    for (int64_t l = 0; l < rows; ++l, from += lda, out += height) {
+      if (height == kTileRows) {
+        UNROLL for (int i = 0; i < kTileRows; ++i) out[i] = from[i];
+      } else {
+        for (int64_t i = 0; i < height; ++i) out[i] = from[i];
+      }
+    }
+  }
+}
+
+// Rows of a panel get b[rows x columns], `padded` numbers a row, zeros behind the last column.
+void stacked_gemm_panel(int64_t rows, int64_t columns, int64_t padded, const float* b, int64_t ldb,
+                        float* to) {
+  for (int64_t l = 0; l < rows; ++l, b += ldb, to += padded) {
+    int64_t j = 0;
+    for (; j + kWidth <= columns; j += kWidth) store(to + j, load(b + j));
+    for (; j < padded; ++j) to[j] = j < columns ? b[j] : 0.0f;
+  }
+}
+
+template <int V>
+void stacked(int64_t m, int64_t columns, int64_t k, const float* a, const float* b, float* c,
+             int64_t ldc, bool add, const char* const* ahead, int64_t ahead_bytes) {
+  constexpr int kColumns = V * kWidth;
+  float padded[kTileRows * kColumns] __attribute__((aligned(64)));
+  const int64_t tiles = (m + kTileRows - 1) / kTileRows, stride = (ahead_bytes + k - 1) / k;
+  for (int64_t t = 0; t < tiles; ++t) {
+    const int64_t first = m * t / tiles, height = m * (t + 1) / tiles - first;
+    float* const to = c + first * ldc;
+    if (columns == kColumns) {
+      tile_of<Lies::in_tiles, kTileRows, V>(height, k, a + first * k, 0, b, to, ldc, add, ahead[t],
+                                            stride);
+      continue;
+    }
+    tile_of<Lies::in_tiles, kTileRows, V>(height, k, a + first * k, 0, b, padded, kColumns, false,
+                                          ahead[t], stride);
+    for (int64_t i = 0; i < height; ++i) {
+      for (int64_t j = 0; j < columns; ++j)
+        to[i * ldc + j] = padded[i * kColumns + j] + (add ? to[i * ldc + j] : 0.0f);
+    }
+  }
+}
+
+template <int V>
+void stacked_of(int vectors, int64_t m, int64_t columns, int64_t k, const float* a, const float* b,
+                float* c, int64_t ldc, bool add, const char* const* ahead, int64_t ahead_bytes) {
+  if (vectors == V) return stacked<V>(m, columns, k, a, b, c, ldc, add, ahead, ahead_bytes);
+  if constexpr (V > 1)
+    stacked_of<V - 1>(vectors, m, columns, k, a, b, c, ldc, add, ahead, ahead_bytes);
+}
+
+// C[m x columns] (+)= A^T B of one block of `k` rows: A in tiles, B a panel. While tile t is
+// computed, `ahead_bytes` from ahead[t] on are asked for.
+void stacked_gemm_block(int vectors, int64_t m, int64_t columns, int64_t k, const float* a,
+                        const float* b, float* c, int64_t ldc, bool add, const char* const* ahead,
+                        int64_t ahead_bytes) {
+  stacked_of<kTileVectors>(vectors, m, columns, k, a, b, c, ldc, add, ahead, ahead_bytes);
 }
 
 }  // namespace enas::ENAS_ISA_NAMESPACE
