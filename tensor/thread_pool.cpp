@@ -34,13 +34,17 @@ struct InsideRegion {
   const bool before;
 };
 
-// One word carries (generation | next chunk | chunks): a claim with a stale generation fails
-// instead of taking a chunk of the next region. Idle workers spin for about a millisecond, then
-// park; waking one costs some 50 us.
+// Each thread has a range of chunks and takes them from its front, then others' from their back: it
+// works on neighbours, whose data lies where it read last, and nobody waits for a thread. A range
+// is one word, (generation | next chunk | end): a claim with a stale generation fails instead of
+// taking a chunk of the next region. Idle workers spin for about a millisecond, then park; waking
+// one costs some 50 us.
 class ThreadPool {
  public:
-  explicit ThreadPool(int threads) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { worker(); });
+  explicit ThreadPool(int threads) : ranges_(static_cast<size_t>(threads)) {
+    for (int i = 1; i < threads; ++i) {
+      workers_.emplace_back([this, i] { worker(static_cast<size_t>(i)); });
+    }
   }
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -56,33 +60,52 @@ class ThreadPool {
     function_.store(function, std::memory_order_relaxed);
     context_.store(context, std::memory_order_relaxed);
     left_.store(chunks, std::memory_order_relaxed);
-    const uint64_t generation = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
-    ticket_.store(generation << 32 | static_cast<uint64_t>(chunks), std::memory_order_seq_cst);
+    const uint64_t generation = generation_.load(std::memory_order_relaxed) + 1;
+    const auto cut = [&](size_t thread) {
+      return static_cast<uint64_t>(chunks) * thread / ranges_.size();
+    };
+    for (size_t t = 0; t < ranges_.size(); ++t) {
+      ranges_[t].word.store(generation << 32 | cut(t) << 16 | cut(t + 1),
+                            std::memory_order_release);
+    }
+    generation_.store(generation, std::memory_order_seq_cst);
     if (sleepers_.load(std::memory_order_seq_cst) > 0) {
       wake_.fetch_add(1);
       wake_.notify_all();
     }
-    work();
+    work(0);
     while (left_.load(std::memory_order_acquire) > 0) relax();
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
  private:
   static constexpr int kSpins = 20000;
-  static int next_of(uint64_t ticket) { return static_cast<int>(ticket >> 16 & 0xffff); }
-  static int count_of(uint64_t ticket) { return static_cast<int>(ticket & 0xffff); }
+  struct alignas(64) Range {
+    std::atomic<uint64_t> word{0};
+  };
 
-  int claim() {  // a chunk, or -1
-    uint64_t ticket = ticket_.load(std::memory_order_acquire);
-    while (next_of(ticket) < count_of(ticket)) {
-      if (ticket_.compare_exchange_weak(ticket, ticket + 0x10000, std::memory_order_acq_rel))
-        return next_of(ticket);
+  // A chunk of this range, the first or the last, or -1.
+  static int claim(Range& range, bool first) {
+    uint64_t word = range.word.load(std::memory_order_acquire);
+    for (;;) {
+      const uint64_t next = word >> 16 & 0xffff, end = word & 0xffff;
+      if (next >= end) return -1;
+      if (range.word.compare_exchange_weak(word, first ? word + 0x10000 : word - 1,
+                                           std::memory_order_acq_rel)) {
+        return static_cast<int>(first ? next : end - 1);
+      }
     }
-    return -1;
   }
-  void work() {
+  int claim(size_t self) {
+    int chunk = claim(ranges_[self], true);
+    for (size_t i = 1; chunk < 0 && i < ranges_.size(); ++i) {
+      chunk = claim(ranges_[(self + i) % ranges_.size()], false);
+    }
+    return chunk;
+  }
+  void work(size_t self) {
     const InsideRegion inside;
-    for (int chunk = claim(); chunk >= 0; chunk = claim()) {
+    for (int chunk = claim(self); chunk >= 0; chunk = claim(self)) {
       try {
         function_.load(std::memory_order_relaxed)(context_.load(std::memory_order_relaxed), chunk);
       } catch (...) {
@@ -92,31 +115,33 @@ class ThreadPool {
       left_.fetch_sub(1, std::memory_order_acq_rel);
     }
   }
-  void worker() {
+  void worker(size_t self) {
+    uint64_t seen = 0;
     int spins = 0;
     while (!stop_) {
-      const uint64_t ticket = ticket_.load(std::memory_order_acquire);
-      if (next_of(ticket) < count_of(ticket)) {
-        work();
+      const uint64_t generation = generation_.load(std::memory_order_acquire);
+      if (generation != seen) {
+        seen = generation;
+        work(self);
         spins = 0;
       } else if (++spins <= kSpins) {
         relax();
       } else {
-        park();
+        park(seen);
         spins = 0;
       }
     }
   }
-  void park() {
+  void park(uint64_t seen) {
     sleepers_.fetch_add(1);
-    const uint32_t seen = wake_.load();
-    const uint64_t ticket = ticket_.load();
-    if (next_of(ticket) >= count_of(ticket) && !stop_) wake_.wait(seen);
+    const uint32_t before = wake_.load();
+    if (generation_.load() == seen && !stop_) wake_.wait(before);
     sleepers_.fetch_sub(1);
   }
 
+  std::vector<Range> ranges_;  // of the caller, then of each worker
   std::vector<std::thread> workers_;
-  alignas(64) std::atomic<uint64_t> ticket_{0};
+  alignas(64) std::atomic<uint64_t> generation_{0};
   alignas(64) std::atomic<int> left_{0};
   alignas(64) std::atomic<int> sleepers_{0};
   std::atomic<uint32_t> wake_{0};

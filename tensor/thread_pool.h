@@ -1,7 +1,7 @@
 // The thread pool. A region is cut into chunks whose number and borders depend on the problem
-// alone, never on the number of threads, so sums over chunks have the same bits for any. Threads
-// claim chunks from one atomic word; nobody waits for a thread, only for claimed chunks, so a
-// preempted worker holds up at most one.
+// alone, never on the number of threads, so sums over chunks have the same bits for any. A thread
+// claims chunks of its own share, then of others'; nobody waits for a thread, only for claimed
+// chunks, so a preempted worker holds up at most one.
 #pragma once
 #include <algorithm>
 #include <cstdint>
