@@ -92,7 +92,7 @@ void MicroChild::make_edges(const LayerMaker& make, const std::string& name, Lay
                             const MicroCell* only, int64_t filters, bool stride2) {
   layer.edges.resize(static_cast<size_t>(space_.nodes()));
   for (int node = 0; node < space_.nodes(); ++node) {
-    for (const size_t side : {0, 1}) {
+    for (size_t side = 0; side < 2; ++side) {
       auto& edges = layer.edges[static_cast<size_t>(node)][side];
       edges.resize(static_cast<size_t>(node) + 2);
       for (int input = 0; input < node + 2; ++input) {

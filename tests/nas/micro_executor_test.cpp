@@ -114,7 +114,7 @@ std::set<std::string> expected_names(const MicroArch& arch, int cells, bool stri
     const MicroCell& cell = reduction ? arch.reduction : arch.normal;
     for (size_t n = 0; n < cell.nodes.size(); ++n) {
       const auto edges = edges_of(cell.nodes[n]);
-      for (const size_t side : {0, 1}) {
+      for (size_t side = 0; side < 2; ++side) {
         const auto& [input, op] = edges[side];
         const std::string edge = layer + ".node." + std::to_string(n + 2) +
                                  (side == 0 ? ".x" : ".y") + ".from." + std::to_string(input);
