@@ -5,8 +5,6 @@
 namespace enas::ENAS_ISA_NAMESPACE {
 namespace {
 
-constexpr int64_t kAhead = 512;  // floats
-
 // The vector at i, of the lanes at v; `rest` of its lanes count where it is the last one.
 template <class F>
 inline void for_each_vector(int64_t n, int64_t period, F&& f) {
@@ -31,7 +29,6 @@ inline void apply(const float* x, const NormLanes& l, float keep, float* y, bool
     if (kAffine) z = z * load(l.factor + v) + load(l.shift + v);
     if (kRelu) z = max(splat(0.0f), z);
     z *= keep;
-    prefetch_for_write(y + i + kAhead);
     if (add) z += load_some(y + i, lanes);
     store_some(y + i, z, lanes);
   });
@@ -61,14 +58,7 @@ inline void sums_group(const float* x, const float* dy, const NormLanes& l, floa
     const Floats up = passed<kAffine, kRelu>(in, load(dy + i) * keep, factor[g], shift[g]);
     total[g] += up;
     product[g] += up * (in - mean[g]);
-    // The same place of the next rows, which memory streams do not foresee.
-    __builtin_prefetch(x + i + n);
-    if (dz == nullptr) {
-      __builtin_prefetch(dy + i + n);
-    } else {
-      prefetch_for_write(dz + i + n);
-      store(dz + i, add ? load(dz + i) + up : up);
-    }
+    if (dz != nullptr) store(dz + i, add ? load(dz + i) + up : up);
   });
   ENAS_UNROLL for (int g = 0; g < N; ++g) {
     store(sums + v + g * kWidth, total[g]);
@@ -109,7 +99,6 @@ inline void backward(const float* x, const float* dy, const NormLanes& l, float 
     const Floats dz = passed<kAffine, kRelu>(in, load_some(dy + i, lanes) * keep,
                                              load(l.factor + v), load(l.shift + v));
     Floats down = load(l.by_dz + v) * dz + (load(l.by_x + v) * in + load(l.rest + v));
-    prefetch_for_write(dx + i + kAhead);
     if (add) down += load_some(dx + i, lanes);
     store_some(dx + i, down, lanes);
   });

@@ -68,7 +68,7 @@ class RunningMoments {
 
  private:
   int64_t channels_, period_, rows_ = 0;
-  std::vector<float> sums_, shift_;
+  LineFloats sums_, shift_;
 };
 
 // Joins the moments [blocks][2][C] of blocks of `block` rows, the last one of what is left of

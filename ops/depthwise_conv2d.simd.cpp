@@ -140,13 +140,6 @@ inline void tap_sums(const float* const* in, const float* const* weights, int ta
 
 }  // namespace
 
-void prefetch_floats(const float* p, int64_t n, bool for_write) {
-  constexpr int64_t kLine = 16;  // floats
-  for (int64_t i = 0; i < n; i += kLine) {
-    for_write ? prefetch_for_write(p + i) : __builtin_prefetch(p + i, 0, 2);
-  }
-}
-
 // Output rows [first, last) of the frame, one after another.
 void depthwise_rows(const ImagePlan* p, const float* frame, const float* weights, int64_t first,
                     int64_t last, float* out) {

@@ -53,7 +53,6 @@ class PlainImage {
         t_(static_cast<size_t>(g.out_size())),
         dt_(static_cast<size_t>(g.out_size())) {}
 
-  void ahead(const T* /*x*/, const T* /*dy*/) {}
   // a = the normalised and rectified image x.
   void activate(const T* x) { w_.load.apply(x, T(1), a_.data(), false, g_.height * g_.width); }
   // y [H', W', C] = a convolved.

@@ -3,17 +3,32 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <new>
 #include <numeric>
 #include <vector>
 
 namespace enas {
 
+// Vectors that start with a cache line: half of all loads would cross one otherwise.
+template <class T>
+struct LineAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t kLine{64};
+  LineAllocator() = default;
+  template <class U>
+  LineAllocator(const LineAllocator<U>&) {}  // NOLINT: containers convert allocators
+  T* allocate(size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), kLine)); }
+  void deallocate(T* p, size_t) { ::operator delete(p, kLine); }
+  bool operator==(const LineAllocator&) const { return true; }
+};
+using LineFloats = std::vector<float, LineAllocator<float>>;
+
 inline int64_t lane_period(int64_t channels) { return std::lcm(channels, int64_t{16}); }
 
 // `of_channel` [rows][C] -> [rows][period].
-inline std::vector<float> expand_lanes(const float* of_channel, int64_t rows, int64_t channels) {
+inline LineFloats expand_lanes(const float* of_channel, int64_t rows, int64_t channels) {
   const int64_t period = lane_period(channels);
-  std::vector<float> lanes(static_cast<size_t>(rows * period));
+  LineFloats lanes(static_cast<size_t>(rows * period));
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t i = 0; i < period; i += channels) {
       std::copy_n(of_channel + r * channels, channels, lanes.data() + r * period + i);

@@ -117,7 +117,7 @@ class NormLoops<float> {
   }
 
  private:
-  std::vector<float> expanded(const std::vector<float>& of_channel) const {
+  LineFloats expanded(const std::vector<float>& of_channel) const {
     return expand_lanes(of_channel.data(), 1, channels_);
   }
   NormLanes lanes() const {
@@ -126,7 +126,7 @@ class NormLoops<float> {
   }
   ChannelAffine<float> affine_;
   int64_t channels_, period_;
-  std::vector<float> factor_, shift_, mean_;
+  LineFloats factor_, shift_, mean_;
 };
 
 }  // namespace enas

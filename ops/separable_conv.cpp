@@ -71,7 +71,6 @@ void forward(const Tensor& x, const SeparableValues& v, Tensor& y, ChannelStats&
   for_each_group_of_images<Image>(
       g, weights, groups_of_images(g), [&](size_t, Image& image, int64_t first, int64_t last) {
         for (int64_t n = first; n < last; ++n) {
-          image.ahead(n + 1 < last ? in + (n + 1) * g.size() : nullptr, nullptr);
           image.activate(in + n * g.size());
           image.separable(to + n * image_out, wanted ? moments.data() + n * 2 * out : nullptr);
         }
@@ -139,9 +138,6 @@ void backward(const Tensor& x, const SeparableValues& v, const Tensor& dy,
         const bool dp = grads.dpointwise.wanted(), dd = grads.ddepthwise.wanted();
         parts.sums[group].assign(load.sums_size(), T(0));
         for (int64_t n = first; n < last; ++n) {
-          const bool more = n + 1 < last;
-          image.ahead(more ? in + (n + 1) * g.size() : nullptr,
-                      more ? up + (n + 1) * image_out : nullptr);
           if (dp || dd) image.activate(in + n * g.size());
           image.set_separable_gradient(up + n * image_out, dp);
           if (dd) image.weight_gradient();

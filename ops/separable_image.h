@@ -15,7 +15,6 @@ ISA_SELECT(depthwise_weights,
            void(const ImagePlan* p, const float* frame, const float* dt, float* lanes));
 ISA_SELECT(depthwise_spread, void(const ImagePlan* p, const float* image, float* frame));
 ISA_SELECT(depthwise_counter, void(const ImagePlan* p, const float* dt, float* counter));
-ISA_SELECT(prefetch_floats, void(const float* p, int64_t n, bool for_write));
 ISA_SELECT(depthwise_rows_back2,
            void(const ImagePlan* p, const float* counter, const float* weights, int64_t first,
                 int64_t last, float* plane, float* da));
@@ -24,17 +23,21 @@ ISA_SELECT(depthwise_rows_back2,
 class FloatScratch {
  public:
   FloatScratch() = default;
-  explicit FloatScratch(int64_t n) : floats_({n}) {}
+  // `aligned`: the float that shall start a cache line.
+  explicit FloatScratch(int64_t n, int64_t aligned = 0)
+      : floats_({n + kLine}), begin_((kLine - aligned % kLine) % kLine) {}
   static FloatScratch zeros(int64_t n) {
     FloatScratch s(n);
     std::fill_n(s.data(), n, 0.0f);
     return s;
   }
   bool empty() const { return !floats_.defined(); }
-  float* data() { return static_cast<float*>(floats_.raw()); }
+  float* data() { return empty() ? nullptr : floats_.data<float>() + begin_; }
 
  private:
+  static constexpr int64_t kLine = 16;  // floats
   Tensor floats_;
+  int64_t begin_ = 0;
 };
 
 class FastImage {
@@ -68,14 +71,14 @@ class FastImage {
     const NormLoops<float>& load;
     ImagePlan plan, counter;
     int64_t out_channels;
-    std::vector<float> lanes, flipped_lanes, packed;
+    LineFloats lanes, flipped_lanes, packed;
   };
 
   FastImage(const ImageWindow& g, const Weights& w)
       : g_(g),
         w_(w),
         block_rows_(4 * ((kBlockPixels - 1) / (4 * g.out_width) + 1)),
-        frame_(w.plan.frame_rows * w.plan.frame_row + kSlack),
+        frame_(w.plan.frame_rows * w.plan.frame_row + kSlack, w.plan.left * w.plan.channels),
         moments_(std::max<int64_t>(w.out_channels, 1)) {
     const ImagePlan& p = w.plan;
     if (g.stride == 1) {
@@ -85,9 +88,6 @@ class FastImage {
       std::fill_n(frame_.data(), p.frame_rows * p.frame_row + kSlack, 0.0f);
     }
   }
-
-  // What is read of the next image: on its way to L2 while this one is computed.
-  void ahead(const float* x, const float* dy) { next_x_ = x, next_dy_ = dy; }
 
   void activate(const float* x) {
     const ImagePlan& p = w_.plan;
@@ -183,16 +183,8 @@ class FastImage {
     for (int64_t r = 0; r < g_.out_height; r += block_rows_) {
       const int64_t last = std::min(r + block_rows_, g_.out_height);
       rows(r, last, t_.data());
-      bring(next_x_, g_.size(), r, last);
-      bring(next_dy_, g_.out_pixels() * w_.out_channels, r, last);
       f(r, last, t_.data());
     }
-  }
-  // Of the next image, the share of the output rows [first, last).
-  void bring(const float* next, int64_t size, int64_t first, int64_t last) const {
-    if (next == nullptr) return;
-    const int64_t begin = size * first / g_.out_height, end = size * last / g_.out_height;
-    prefetch_floats(next + begin, end - begin, false);
   }
   // c [rows, n], ldc floats apart, = a [rows, k] times the packed weights.
   void product(const float* a, int64_t rows, int64_t k, int64_t n, float* c, int64_t ldc) const {
@@ -206,7 +198,7 @@ class FastImage {
   void start_counter() {
     if (!counter_.empty()) return;
     const ImagePlan& p = w_.plan;
-    counter_ = FloatScratch(p.counter_rows * p.counter_row + kSlack);
+    counter_ = FloatScratch(p.counter_rows * p.counter_row + kSlack, p.counter_left * p.channels);
     zero_border(counter_.data(), p.counter_rows, p.counter_row, p.counter_top, g_.out_height,
                 p.counter_left * p.channels, g_.out_width * p.channels);
   }
@@ -227,7 +219,6 @@ class FastImage {
   const ImageWindow& g_;
   const Weights& w_;
   int64_t block_rows_;
-  const float *next_x_ = nullptr, *next_dy_ = nullptr;
   FloatScratch frame_, t_, image_, counter_, rows_, plane_, weight_lanes_, outer_;
   RunningMoments moments_;
 };
@@ -239,7 +230,8 @@ inline ImagePlan FastImage::plan_of(const ImageWindow& g) {
   p.kernel = g.kernel, p.stride = g.stride, p.top = g.top, p.left = g.left;
   const int64_t wide =
       std::max((g.out_width - 1) * g.stride + g.kernel, g.left + g.width) + g.stride - 1;
-  p.plane = wide / g.stride * g.channels;
+  const auto lines = [](int64_t floats) { return (floats + 15) / 16 * 16; };  // whole ones
+  p.plane = lines(wide / g.stride * g.channels);
   p.frame_row = p.plane * g.stride;
   p.frame_rows = std::max((g.out_height - 1) * g.stride + g.kernel, g.top + g.height);
   p.period = lane_period(g.channels);
@@ -250,7 +242,7 @@ inline ImagePlan FastImage::plan_of(const ImageWindow& g) {
   p.counter_top = g.stride == 1 ? g.kernel - 1 - g.top : (g.kernel - 1) / 2;
   p.counter_left = g.stride == 1 ? g.kernel - 1 - g.left : (g.kernel - 1) / 2;
   p.counter_rows = extent(p.counter_top, g.out_height, g.top, g.height);
-  p.counter_row = extent(p.counter_left, g.out_width, g.left, g.width) * g.channels;
+  p.counter_row = lines(extent(p.counter_left, g.out_width, g.left, g.width) * g.channels);
   return p;
 }
 
