@@ -100,65 +100,48 @@ void add_cifar_defaults(Registry& registry) {
 }
 
 // demo and quick are made for two CPU cores: smaller networks, one cosine over all epochs, and a
-// controller that learns faster with more updates, for in a few epochs the published one would
-// hardly leave the initial policy.
+// controller with Adam's usual constants and a higher rate, for in a few epochs the published one
+// would hardly leave the initial policy.
 void add_cifar_presets(Registry& registry) {
-  const std::string demo = "builtin:shapes10 on two cores in a minute or two",
+  const std::string demo = "builtin:shapes10 on two cores in one or two minutes",
                     quick = "CIFAR-10 on two cores within 80 minutes";
-  const PresetValues demo_search = {{"batch", "64"},
-                                    {"epochs", "2"},
-                                    {"shared-lr-period", "2"},
-                                    {"reward-batch", "100"},
-                                    {"controller-lr", "0.01"},
-                                    {"controller-samples", "5"},
-                                    {"pad", "2"}},
-                     demo_train = {{"batch", "64"},  {"lr-period", "6"},     {"epochs", "6"},
-                                   {"dropout", "0"}, {"valid-batch", "100"}, {"pad", "2"}};
-  const PresetValues demo_run = {{"samples", "5"}, {"top", "3"}, {"batches", "3"}};
+  const PresetValues controller = {{"reward-batch", "100"},
+                                   {"controller-lr", "0.01"},
+                                   {"controller-beta1", "0.9"},
+                                   {"controller-epsilon", "1e-8"},
+                                   {"controller-samples", "10"}};
+  const PresetValues demo_search = controller + PresetValues{{"batch", "64"},
+                                                             {"epochs", "4"},
+                                                             {"shared-lr-period", "4"},
+                                                             {"controller-steps", "10"},
+                                                             {"pad", "2"}},
+                     demo_train = {{"batch", "64"},  {"lr-period", "4"},     {"epochs", "4"},
+                                   {"dropout", "0"}, {"valid-batch", "100"}, {"pad", "2"}},
+                     demo_run = {{"samples", "5"}, {"top", "3"}};
   add(registry, "demo", demo, "macro",
-      {demo_search + PresetValues{{"layers", "4"}, {"filters", "12"}, {"controller-steps", "10"}},
+      {demo_search + PresetValues{{"layers", "4"}, {"filters", "12"}},
        demo_train + PresetValues{{"filters", "16"}}, demo_run});
   add(registry, "demo", demo, "micro",
-      {demo_search +
-           PresetValues{
-               {"layers", "1"}, {"nodes", "3"}, {"filters", "8"}, {"controller-steps", "10"}},
+      {demo_search + PresetValues{{"layers", "1"}, {"nodes", "2"}, {"filters", "8"}},
        demo_train +
            PresetValues{
                {"layers", "1"}, {"filters", "16"}, {"drop-path-keep", "1"}, {"auxiliary", "off"}},
        demo_run});
-  const PresetValues quick_run = {{"samples", "20"}, {"top", "5"}, {"batches", "10"}};
+  const PresetValues quick_search = controller + PresetValues{{"batch", "64"},
+                                                              {"epochs", "10"},
+                                                              {"shared-lr-period", "10"},
+                                                              {"controller-steps", "50"}},
+                     quick_train = {{"batch", "64"},    {"epochs", "12"},   {"lr-period", "12"},
+                                    {"lr-min", "1e-4"}, {"dropout", "0.1"}, {"valid-batch", "100"}},
+                     quick_run = {{"samples", "20"}, {"top", "5"}};
   add(registry, "quick", quick, "macro",
-      {{{"layers", "6"},
-        {"filters", "16"},
-        {"batch", "64"},
-        {"epochs", "12"},
-        {"shared-lr-period", "12"},
-        {"controller-lr", "0.01"},
-        {"controller-steps", "50"},
-        {"controller-samples", "10"}},
-       {{"filters", "20"},
-        {"batch", "64"},
-        {"epochs", "12"},
-        {"lr-period", "12"},
-        {"lr-min", "0.0001"},
-        {"dropout", "0.1"}},
-       quick_run});
+      {quick_search + PresetValues{{"layers", "6"}, {"filters", "16"}},
+       quick_train + PresetValues{{"filters", "20"}}, quick_run});
   add(registry, "quick", quick, "micro",
-      {{{"layers", "3"},
-        {"filters", "10"},
-        {"batch", "64"},
-        {"epochs", "12"},
-        {"shared-lr-period", "12"},
-        {"controller-lr", "0.01"},
-        {"controller-steps", "50"}},
-       {{"layers", "3"},
-        {"filters", "16"},
-        {"batch", "64"},
-        {"epochs", "12"},
-        {"lr-period", "12"},
-        {"dropout", "0.1"},
-        {"drop-path-keep", "0.9"},
-        {"auxiliary", "off"}},
+      {quick_search + PresetValues{{"layers", "3"}, {"filters", "10"}},
+       quick_train +
+           PresetValues{
+               {"layers", "3"}, {"filters", "12"}, {"drop-path-keep", "0.9"}, {"auxiliary", "off"}},
        quick_run});
   add_long(registry);
 }
