@@ -58,7 +58,7 @@ struct RnnSteps::Parts {
   Parts(const RnnBenchOptions& o, const std::vector<std::string>& archs)
       : options(o),
         train(synthetic_text(o, o.batch * (o.bptt + 1), 0)),
-        valid(synthetic_text(o, o.batch * (o.bptt + 1), 1)),
+        valid(synthetic_text(o, o.batch * o.bptt, 1)),  // one window
         child(RnnSpace(static_cast<int>(o.nodes)), child_options(o), o.seed, DType::f32, nullptr,
               o.device),
         task(child, task_options(o), train, valid, 0),

@@ -13,9 +13,11 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <memory>
 
 #include "bench/device.h"
 #include "bench/fma_peak.h"
+#include "bench/image_steps.h"
 #include "bench/rnn_steps.h"
 #include "tensor/thread_pool.h"
 
@@ -26,7 +28,8 @@ using Clock = std::chrono::steady_clock;
 
 struct Options {
   RnnBenchOptions rnn;
-  std::string phase = "shared", archs;
+  ImageBenchOptions image;
+  std::string space = "rnn", phase = "shared", archs;
   int threads = 0;
   double seconds = 5;
   bool json = false;
@@ -112,65 +115,95 @@ Timing time_steps(const std::function<void()>& step, int cycle, double flops, in
   return timing;
 }
 
-void run(const Options& options) {
-  if (options.threads > 0) set_thread_count(options.threads);
+// The phases of a space, and what one step of them is worth.
+struct Steps {
+  std::function<void()> shared, reward, controller, wait;
+  const char* unit;         // of shared and reward
+  double units, flops = 0;  // a step of shared(); reward() has a third of its FLOPs
+};
+
+Steps steps_of(const Options& options, const std::vector<std::string>& archs) {
+  if (options.space == "rnn") {
+    const auto rnn = std::make_shared<RnnSteps>(options.rnn, archs);
+    return {[rnn] { rnn->shared(); }, [rnn] { rnn->reward(); }, [rnn] { rnn->controller(); },
+            [rnn] { rnn->wait(); },   "tokens_per_s",           rnn->tokens(),
+            rnn->step_flops()};
+  }
+  const std::shared_ptr<ImageSteps> image = image_steps(options.image, archs);
+  return {[image] { image->shared(); },
+          [image] { image->reward(); },
+          [image] { image->controller(); },
+          [image] { image->wait(); },
+          "images_per_s",
+          static_cast<double>(options.image.batch),
+          image->step_flops()};
+}
+
+void print(const Options& options, const Timing& timing, const char* unit, double units,
+           double gflops, double base) {
   const int threads = thread_count();
-  const double base = peak_rss_mib();
-  const std::vector<std::string> archs = read_lines(options.archs);
-  const int cycle = std::max(1, static_cast<int>(archs.size()));
-  RnnSteps steps(options.rnn, archs);
-  const bool shared = options.phase == "shared", reward = options.phase == "reward";
-  const auto one = [&] {
-    if (shared) {
-      steps.shared();
-    } else if (reward) {
-      steps.reward();
-    } else {
-      steps.controller();
-    }
-    if (options.rnn.device == Device::cuda) steps.wait();
-  };
-  const double flops = shared ? steps.step_flops() : reward ? steps.step_flops() / 3 : 0;
-  const Timing timing = time_steps(one, cycle, flops, threads, options.seconds);
-  const double rate = timing.steps / timing.seconds;
-  const char* unit = options.phase == "controller" ? "steps_per_s" : "tokens_per_s";
-  const double units = options.phase == "controller" ? rate : rate * steps.tokens();
   if (options.json) {
     std::printf(
-        "{\"space\":\"rnn\",\"phase\":\"%s\",\"%s\":%.6g,\"steps\":%d,\"ms_step_median\":%.6g,"
+        "{\"space\":\"%s\",\"phase\":\"%s\",\"%s\":%.6g,\"steps\":%d,\"ms_step_median\":%.6g,"
         "\"gflops\":%.6g,\"fma_peak_gflops\":%.6g,\"fraction_of_peak\":%.4g,\"valid_rounds\":%d,"
         "\"threads\":%d,\"peak_rss_mib\":%.0f,\"base_rss_mib\":%.0f}\n",
-        options.phase.c_str(), unit, units, timing.steps, timing.median_ms, rate * flops * 1e-9,
-        timing.peak, timing.share, timing.valid, threads, peak_rss_mib(), base);
+        options.space.c_str(), options.phase.c_str(), unit, units, timing.steps, timing.median_ms,
+        gflops, timing.peak, timing.share, timing.valid, threads, peak_rss_mib(), base);
     return;
   }
   std::printf("%s step, %d threads: %.1f %s, median %.3f ms of %d steps\n", options.phase.c_str(),
               threads, units, unit, timing.median_ms, timing.steps);
-  if (flops > 0) {
+  if (gflops > 0) {
     std::printf(
         "%.1f GFLOP/s, %.0f %% of the FMA loop's %.1f in %d valid rounds; peak memory "
         "%.0f MiB, %.0f before\n",
-        rate * flops * 1e-9, 100 * timing.share, timing.peak, timing.valid, peak_rss_mib(), base);
+        gflops, 100 * timing.share, timing.peak, timing.valid, peak_rss_mib(), base);
   }
+}
+
+void run(const Options& options) {
+  if (options.threads > 0) set_thread_count(options.threads);
+  const double base = peak_rss_mib();
+  const std::vector<std::string> archs = read_lines(options.archs);
+  const int cycle = std::max(1, static_cast<int>(archs.size()));
+  const Steps steps = steps_of(options, archs);
+  const bool shared = options.phase == "shared", reward = options.phase == "reward";
+  const auto& step = shared ? steps.shared : reward ? steps.reward : steps.controller;
+  const auto one = [&] {
+    step();
+    if (options.rnn.device == Device::cuda) steps.wait();
+  };
+  const double flops = shared ? steps.flops : reward ? steps.flops / 3 : 0;
+  const Timing timing = time_steps(one, cycle, flops, thread_count(), options.seconds);
+  const double rate = timing.steps / timing.seconds;
+  const bool counted = shared || reward;
+  print(options, timing, counted ? steps.unit : "steps_per_s", counted ? rate * steps.units : rate,
+        rate * flops * 1e-9, base);
 }
 
 int main_of(int argc, char** argv) {
   Options options;
-  std::string space = "rnn", share = "edge-op", device = "cpu", dtype = "f32";
+  std::string share = "edge-op", device = "cpu", dtype = "f32";
+  int64_t layers = 0, filters = 0, nodes = 0, batch = 64, controller_hidden = 0;  // 0: the space's
   CLI::App app("Times whole steps of a search on synthetic data of the real shapes.");
   app.option_defaults()->always_capture_default();
-  app.add_option("--space", space, "search space")->check(CLI::IsMember({"rnn"}));
+  app.add_option("--space", options.space, "search space")
+      ->check(CLI::IsMember({"rnn", "micro", "macro"}));
   app.add_option("--phase", options.phase, "which step")
       ->check(CLI::IsMember({"shared", "reward", "controller"}));
   app.add_option("--hidden", options.rnn.hidden, "hidden units")->check(CLI::Range(1, 65536));
-  app.add_option("--nodes", options.rnn.nodes, "nodes after node 0")->check(CLI::Range(1, 64));
+  app.add_option("--nodes", nodes, "rnn: nodes after node 0 (11); micro: computed nodes (5)")
+      ->check(CLI::Range(0, 64));
+  app.add_option("--layers", layers, "micro: normal cells (6); macro: layers (12)")
+      ->check(CLI::Range(0, 64));
+  app.add_option("--filters", filters, "micro: 20, macro: 36")->check(CLI::Range(0, 4096));
   app.add_option("--share", share, "a matrix an edge, or an edge and activation")
       ->check(CLI::IsMember({"edge", "edge-op"}));
   app.add_option("--bptt", options.rnn.bptt, "time steps of a window")->check(CLI::Range(1, 4096));
   app.add_option("--vocab", options.rnn.vocabulary, "words")->check(CLI::Range(2, 10000000));
-  app.add_option("--controller-hidden", options.rnn.controller_hidden, "the controller's LSTM")
-      ->check(CLI::Range(1, 4096));
-  app.add_option("--batch", options.rnn.batch, "streams")->check(CLI::Range(1, 65536));
+  app.add_option("--controller-hidden", controller_hidden, "the controller's LSTM (100, cifar 64)")
+      ->check(CLI::Range(0, 4096));
+  app.add_option("--batch", batch, "streams or images")->check(CLI::Range(1, 65536));
   app.add_option("--threads", options.threads, "0: all")->check(CLI::Range(0, 1024));
   app.add_option("--device", device, "where it runs")->check(CLI::IsMember({"cpu", "cuda"}));
   app.add_option("--dtype", dtype, "of the weights")->check(CLI::IsMember({"f32"}));
@@ -180,7 +213,16 @@ int main_of(int argc, char** argv) {
   app.add_flag("--json", options.json, "one JSON object on standard output");
   CLI11_PARSE(app, argc, argv);
   options.rnn.share = share == "edge" ? Share::edge : Share::edge_op;
-  options.rnn.device = device_named(device, "step_bench");
+  options.rnn.device = options.image.device = device_named(device, "step_bench");
+  options.rnn.batch = options.image.batch = batch;
+  options.image.space = options.space;
+  if (options.space == "macro") options.image.layers = 12, options.image.filters = 36;
+  if (nodes > 0) options.rnn.nodes = options.image.nodes = nodes;
+  if (layers > 0) options.image.layers = layers;
+  if (filters > 0) options.image.filters = filters;
+  if (controller_hidden > 0) {
+    options.rnn.controller_hidden = options.image.controller_hidden = controller_hidden;
+  }
   run(options);
   return 0;
 }
