@@ -156,6 +156,29 @@ TEST(MicroNetwork, ThePapersExampleCellByHand) {
   EXPECT_EQ(net.parameters().find("layer.2.input.1.weight"), nullptr);
 }
 
+// At stride 2 the border lies elsewhere where the side is even; an odd one is the same.
+TEST(MicroNetwork, TfSameMovesTheBorderOfEvenSides) {
+  const MicroSpace space(1);
+  const Architecture arch = space.parse("0 0 1 1 0 2 1 0");
+  const auto logits = [&](bool final, bool tf_same, int64_t side) {
+    const Tensor images = random_images(2, side, side);
+    MicroFinalOptions options = final_options();
+    MicroChildOptions search = child_options();
+    options.tf_same = search.tf_same = tf_same;
+    search.reduce_stride2 = true;
+    MicroFinal net(space, arch, options, 1, DType::f64);
+    MicroChild child(space, search, 1, DType::f64);
+    Tape tape;
+    return bytes_of(
+        (final ? net.forward(tape, arch, images, {}) : child.forward(tape, arch, images, {}))
+            .logits.value());
+  };
+  for (const bool final : {false, true}) {
+    EXPECT_NE(logits(final, true, 8), logits(final, false, 8));
+    EXPECT_EQ(logits(final, true, 9), logits(final, false, 9));  // 9, 5, 3
+  }
+}
+
 // docs/method.md section 8.
 TEST(MicroNetwork, ParameterCounts) {
   MicroChildOptions options;
