@@ -17,6 +17,13 @@ const char* label_of(MacroOp op) {
   return kLabels[static_cast<int>(op)];
 }
 
+// A text that would be wider than its drawing is cut.
+std::string subtitle_of(const std::string& text) {
+  constexpr size_t kMost = 110;
+  if (text.size() <= kMost) return text;
+  return text.substr(0, text.rfind(' ', kMost)) + " ...";
+}
+
 // A cell: its two inputs, an operation a side of each node, the node's sum, the loose ends' join.
 void draw_cell(Drawing& drawing, const std::string& prefix, const std::string& name,
                const MicroCell& cell) {
@@ -51,7 +58,7 @@ Drawing draw(const MicroSpace& space, const Architecture& arch) {
   Drawing drawing;
   drawing.title = "Normal cell and reduction cell, " + std::to_string(space.nodes()) +
                   " nodes after the two inputs";
-  drawing.subtitle = space.to_string(arch);
+  drawing.subtitle = subtitle_of(space.to_string(arch));
   draw_cell(drawing, "n", "normal cell", cells.normal);
   draw_cell(drawing, "r", "reduction cell", cells.reduction);
   return drawing;
@@ -64,7 +71,7 @@ Drawing draw(const MacroSpace& space, const Architecture& arch) {
   };
   Drawing drawing;
   drawing.title = "Network of " + std::to_string(space.layers()) + " layers";
-  drawing.subtitle = space.to_string(arch);
+  drawing.subtitle = subtitle_of(space.to_string(arch));
   drawing.nodes.push_back({"stem", "stem", NodeKind::input, "", ""});
   for (int i = 0; i < space.layers(); ++i) {
     const MacroArch::Layer& layer = network.layers[static_cast<size_t>(i)];

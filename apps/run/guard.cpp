@@ -38,7 +38,7 @@ int run_guarded(std::string_view program, const std::function<int()>& body) {
     std::cerr << program << ": error: " << without_program(error.what(), program) << "\n";
     return error.exit_code();
   } catch (const std::bad_alloc&) {
-    std::cerr << program << ": error: out of memory; try a smaller --batch, --hidden or --bptt\n";
+    std::cerr << program << ": error: out of memory; try a smaller --batch or a smaller network\n";
     return static_cast<int>(ErrorKind::memory);
   } catch (const std::exception& error) {
     return report_bug(program, error.what());
