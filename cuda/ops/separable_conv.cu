@@ -13,9 +13,10 @@ namespace {
 constexpr int kTile = 32;  // output pixels a block, neighbours in one image
 constexpr int kGroup = 8;  // of them that one thread multiplies
 
-// tiles [C] of t: kTile pixels, then [Cout] of y.
+// tiles [C] of t: kTile pixels, then [Cout] of y. Two blocks a multiprocessor: the compiler's own
+// choice of registers spills in f64.
 template <class T>
-__global__ void __launch_bounds__(kChannelThreads)
+__global__ void __launch_bounds__(kChannelThreads, 2)
     separable_tile(const DepthwiseShape s, LoadRule<T> rule, int out, const T* __restrict__ x,
                    const T* __restrict__ depthwise, const T* __restrict__ pointwise,
                    T* __restrict__ y, T* __restrict__ moments, T whole, T last) {
@@ -42,7 +43,7 @@ __global__ void __launch_bounds__(kChannelThreads)
     T sum[kGroup];
 #pragma unroll
     for (int k = 0; k < kGroup; ++k) sum[k] = 0;
-#pragma unroll 2  // the compiler's own choice spills registers in f64
+#pragma unroll 2
     for (int c = 0; c < s.channels; ++c) {
       const T w = __ldg(pointwise + c * out + o);
 #pragma unroll
