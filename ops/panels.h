@@ -29,7 +29,7 @@ struct PanelPixels {
 
 #ifdef ENAS_ISA_NAMESPACE
 namespace ENAS_ISA_NAMESPACE {
-void panels_geometry(int* width, int* vectors);
+void panels_geometry(int* width, int* vectors, int* quad);
 void panels_multiply(const PanelRun* runs, int64_t count, int64_t rows, const float* panels,
                      int64_t columns, float* c, int64_t ldc, bool add);
 void panels_outer(const PanelPixels& pixels, int64_t m, int64_t columns, float* dw, int64_t ldw,
@@ -37,7 +37,8 @@ void panels_outer(const PanelPixels& pixels, int64_t m, int64_t columns, float* 
 }  // namespace ENAS_ISA_NAMESPACE
 #else
 
-ISA_SELECT(panels_geometry, void(int* width, int* vectors));
+// Floats of a vector; vectors of a panel, at most; columns that may lie four rows a vector.
+ISA_SELECT(panels_geometry, void(int* width, int* vectors, int* quad));
 // c [rows x columns], ldc floats between rows, (+)= the runs' rows times the packed matrix, which
 // holds the rows of all runs one after another. c must not overlap the runs. Per call some 100
 // rows or what lies in the first cache.

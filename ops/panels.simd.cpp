@@ -4,23 +4,28 @@
 
 #include "tensor/simd.h"
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 namespace enas::ENAS_ISA_NAMESPACE {
 
 #define UNROLL _Pragma("GCC unroll 16")
 
 #if defined(__AVX512F__)  // 32 registers
-constexpr int kMostVectors = 3;
+constexpr int kMostVectors = 3, kQuad = 4;
 constexpr int tile_rows(int vectors) { return vectors == 3 ? 8 : vectors == 2 ? 12 : 16; }
 constexpr int outer_rows(int vectors) { return vectors == 3 ? 9 : vectors == 2 ? 12 : 16; }
 #else  // 16 registers
-constexpr int kMostVectors = 3;
+constexpr int kMostVectors = 3, kQuad = 0;
 constexpr int tile_rows(int vectors) { return vectors == 3 ? 4 : vectors == 2 ? 6 : 8; }
 constexpr int outer_rows(int vectors) { return tile_rows(vectors); }
 #endif
 
-void panels_geometry(int* width, int* vectors) {
+void panels_geometry(int* width, int* vectors, int* quad) {
   *width = kWidth;
   *vectors = kMostVectors;
+  *quad = kQuad;
 }
 
 namespace {
@@ -85,6 +90,8 @@ struct Task {
   int64_t ldc;
   Columns columns;
   bool add;
+  const float* quads;  // null: none
+  int64_t quad_columns;
 };
 
 // Rows [first, first + R), all columns of the panel.
@@ -112,10 +119,101 @@ inline void tile(const Task& task, int64_t first) {
   UNROLL for (int i = 0; i < R; ++i) store_row<V>(c + i * ldc, task.columns, sum[i]);
 }
 
+#if defined(__AVX512F__)
+// At most four columns past whole vectors, as of 20 or 36, would fill a quarter of their vector:
+// it holds them for four rows of the matrix at once, lane 4 (k % 4) + column, and its sums are
+// folded at the end.
+inline Floats each_of_four(const float* p) {
+  const __m512i lanes = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+  // Without `maskz` and `zext`, g++ 12 warns of an operand that its header leaves undefined.
+  return _mm512_maskz_permutexvar_ps(0xffff, lanes, _mm512_zextps128_ps512(_mm_loadu_ps(p)));
+}
+inline void fold_quads(float* c, Floats sum, int64_t columns, bool add) {
+  float lanes[kWidth] __attribute__((aligned(64)));
+  store(lanes, sum);
+  for (int64_t j = 0; j < columns; ++j) {
+    const float total = (lanes[j] + lanes[4 + j]) + (lanes[8 + j] + lanes[12 + j]);
+    c[j] = add ? c[j] + total : total;
+  }
+}
+// Rows of a in fours: an address needs a base and a step, and few registers hold all.
+template <int R>
+struct RowsInFours {
+  RowsInFours(const float* a, int64_t lda) : step(lda), step3(3 * lda) {
+    asm("" : "+r"(step3));
+    UNROLL for (int g = 0; g < (R + 3) / 4; ++g) {
+      base[g] = a + 4 * g * lda;
+      asm("" : "+r"(base[g]));
+    }
+  }
+  const float* row(int i) const {
+    const int64_t steps[] = {0, step, 2 * step, step3};
+    return base[i / 4] + steps[i % 4];
+  }
+  void advance(int64_t by) { UNROLL for (int g = 0; g < (R + 3) / 4; ++g) base[g] += by; }
+  const float* base[(R + 3) / 4];
+  int64_t step, step3;
+};
+// What `steps` rows of the matrix add; four of them are one vector of quads.
+template <int steps, int R, int W>
+inline void add_quads(RowsInFours<R>& a, const float*& b, Floats quad, Floats (&sum)[R][W],
+                      Floats (&folded)[R]) {
+  UNROLL for (int i = 0; i < R; ++i) {
+    folded[i] += (steps == 4 ? each_of_four(a.row(i)) : splat(*a.row(i))) * quad;
+  }
+  UNROLL for (int k = 0; k < steps; ++k) {
+    Floats row[W];
+    UNROLL for (int j = 0; j < W; ++j) row[j] = load(b + (k * W + j) * kWidth);
+    UNROLL for (int i = 0; i < R; ++i) {
+      const Floats factor = splat(a.row(i)[k]);
+      UNROLL for (int j = 0; j < W; ++j) sum[i][j] += factor * row[j];
+    }
+  }
+  a.advance(steps);
+  b += steps * W * kWidth;
+}
+template <int R, int V>
+inline void quad_tile(const Task& task, int64_t first) {
+  constexpr int W = V - 1;  // whole vectors
+  Floats sum[R][W], folded[R];
+  float* c = task.c + first * task.ldc;
+  int64_t ldc = task.ldc;
+  UNROLL for (int i = 0; i < R; ++i) {
+    folded[i] = splat(0.0f);
+    UNROLL for (int j = 0; j < W; ++j) {
+      sum[i][j] = task.add ? load(c + i * ldc + j * kWidth) : splat(0.0f);
+    }
+  }
+  asm("" : "+r"(c), "+r"(ldc));
+  const float *b = task.panel, *quad = task.quads;
+  int64_t at = 0;  // row of the matrix; a quad may begin in one run and end in the next
+  for (int64_t s = 0; s < task.count; ++s) {
+    RowsInFours<R> a(task.runs[s].a + first * task.runs[s].stride, task.runs[s].stride);
+    int64_t left = task.runs[s].depth;
+    for (; at % 4 != 0 && left > 0; --left, ++at)
+      add_quads<1>(a, b, load_tail(quad + at * 4, 4, 0.0f), sum, folded);
+    for (; left >= 4; left -= 4, at += 4) add_quads<4>(a, b, load(quad + at * 4), sum, folded);
+    for (; left > 0; --left, ++at)
+      add_quads<1>(a, b, load_tail(quad + at * 4, 4, 0.0f), sum, folded);
+  }
+  UNROLL for (int i = 0; i < R; ++i) {
+    UNROLL for (int j = 0; j < W; ++j) store(c + i * ldc + j * kWidth, sum[i][j]);
+    fold_quads(c + i * ldc + W * kWidth, folded[i], task.quad_columns, task.add);
+  }
+}
+#endif
+
 // A tile of `rows` rows, at most R.
 template <int R, int V>
 void tile_of(int64_t rows, const Task& task, int64_t first) {
-  if (rows == R) return tile<R, V>(task, first);
+  if (rows == R) {
+#if defined(__AVX512F__)
+    if constexpr (V > 1) {
+      if (task.quads != nullptr) return quad_tile<R, V>(task, first);
+    }
+#endif
+    return tile<R, V>(task, first);
+  }
   if constexpr (R > 1) tile_of<R - 1, V>(rows, task, first);
 }
 // One panel, cut into tiles of nearly equal height.
@@ -219,7 +317,11 @@ void panels_multiply(const PanelRun* runs, int64_t count, int64_t rows, const fl
   int64_t depth = 0;
   for (int64_t s = 0; s < count; ++s) depth += runs[s].depth;
   each_panel(columns, [&](int64_t first, int64_t vectors, const Columns& part) {
-    const Task task{runs, count, panels + depth * first, c + first, ldc, part, add};
+    Task task{runs, count, panels + depth * first, c + first, ldc, part, add, nullptr, 0};
+    task.quad_columns = columns % kWidth;
+    if (columns > kWidth && task.quad_columns > 0 && task.quad_columns <= kQuad &&
+        first + vectors * kWidth > columns)
+      task.quads = task.panel + depth * (vectors - 1) * kWidth;
     panel<kMostVectors>(vectors, rows, task);
   });
 }
