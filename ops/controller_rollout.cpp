@@ -10,10 +10,9 @@
 
 namespace enas {
 
-ISA_SELECT(rollout_product_f32,
-           void(const double* x, int64_t n, const float* w, int64_t columns, double* y));
-ISA_SELECT(rollout_product_f64,
+ISA_SELECT(rollout_product,
            void(const double* x, int64_t n, const double* w, int64_t columns, double* y));
+ISA_SELECT(rollout_widen, void(const float* x, double* y, int64_t n));
 ISA_SELECT(rollout_gates, void(const double* z, double* c, double* h, int64_t n));
 ISA_SELECT(rollout_attention,
            double(const double* key, const double* query, const double* v, int64_t n));
@@ -22,19 +21,28 @@ ISA_SELECT(rollout_dot, double(const double* a, const double* b, int64_t n));
 namespace {
 
 using Row = std::vector<double>;
+constexpr int64_t kWideGrain = 40000;  // elements a chunk
 
-void add_product(const double* x, size_t n, const float* w, size_t columns, double* y) {
-  rollout_product_f32(x, static_cast<int64_t>(n), w, static_cast<int64_t>(columns), y);
-}
+// y += x W.
 void add_product(const double* x, size_t n, const double* w, size_t columns, double* y) {
-  rollout_product_f64(x, static_cast<int64_t>(n), w, static_cast<int64_t>(columns), y);
+  rollout_product(x, static_cast<int64_t>(n), w, static_cast<int64_t>(columns), y);
 }
 
-// The large weights as they are, the small ones in double.
-template <class T>
+Tensor widened(const Tensor& t) {
+  if (t.dtype() == DType::f64) return t;
+  Tensor wide(t.shape(), DType::f64);
+  const float* from = t.data<float>();
+  double* to = wide.data<double>();
+  parallel_for(t.numel(), kWideGrain, [&](int64_t begin, int64_t end) {
+    rollout_widen(from + begin, to + begin, end - begin);
+  });
+  return wide;
+}
+
+// The weights in double.
 struct Policy {
   size_t h, ops;
-  const T *lstm, *key, *query;
+  Tensor lstm, key, query;
   Row score, output, bias;  // output [ops, h]
   // Rows that inputs are taken from, start, then the embedding, each behind the LSTM's product.
   Row table;  // [1 + ops, 4h]
@@ -42,29 +50,31 @@ struct Policy {
   explicit Policy(const ControllerWeights& w)
       : h(static_cast<size_t>(w.start.numel())),
         ops(static_cast<size_t>(w.embedding.size(0))),
-        lstm(w.lstm.data<T>()),
-        key(w.key.data<T>()),
-        query(w.query.data<T>()),
+        lstm(widened(w.lstm)),
+        key(widened(w.key)),
+        query(widened(w.query)),
         score(w.score.to_vector()),
         output(w.embedding.to_vector()),
         table((1 + ops) * 4 * h) {
     const Row start = w.start.to_vector();
-    add_product(start.data(), h, lstm, 4 * h, table.data());
+    add_product(start.data(), h, upper(), 4 * h, table.data());
     for (size_t op = 0; op < ops; ++op)
-      add_product(output.data() + op * h, h, lstm, 4 * h, table.data() + (1 + op) * 4 * h);
+      add_product(output.data() + op * h, h, upper(), 4 * h, table.data() + (1 + op) * 4 * h);
     if (w.bias.defined()) bias = w.bias.to_vector();
     if (!w.output.defined()) return;
-    const T* matrix = w.output.data<T>();
+    const Row matrix = w.output.to_vector();
     for (size_t op = 0; op < ops; ++op)
-      for (size_t k = 0; k < h; ++k) output[op * h + k] = static_cast<double>(matrix[k * ops + op]);
+      for (size_t k = 0; k < h; ++k) output[op * h + k] = matrix[k * ops + op];
   }
+  // The LSTM's weight: the parts of x and of h.
+  const double* upper() const { return lstm.data<double>(); }
+  const double* lower() const { return upper() + h * 4 * h; }
 };
 
 // One architecture's way through the decisions.
-template <class T>
 class Walk {
  public:
-  Walk(const Policy<T>& policy, const DecisionList& list)
+  Walk(const Policy& policy, const DecisionList& list)
       : policy_(policy),
         x_(policy.h),
         h_(policy.h),
@@ -81,7 +91,8 @@ class Walk {
   void move(const Decision& decision) {
     const size_t h = policy_.h;
     take_input(decision.input);
-    add_product(h_.data(), h, policy_.lstm + h * 4 * h, 4 * h, gates_.data());
+    if (moved_) add_product(h_.data(), h, policy_.lower(), 4 * h, gates_.data());  // else h is zero
+    moved_ = true;
     rollout_gates(gates_.data(), c_.data(), h_.data(), static_cast<int64_t>(h));
   }
 
@@ -105,7 +116,7 @@ class Walk {
   void leave_anchor(bool zero) {
     anchors_.insert(anchors_.end(), h_.begin(), h_.end());
     keys_.resize(anchors_.size());
-    add_product(h_.data(), policy_.h, policy_.key, policy_.h,
+    add_product(h_.data(), policy_.h, policy_.key.data<double>(), policy_.h,
                 keys_.data() + keys_.size() - policy_.h);
     if (zero) std::fill(anchors_.end() - static_cast<ptrdiff_t>(policy_.h), anchors_.end(), 0.0);
   }
@@ -126,12 +137,12 @@ class Walk {
     const double* row = from == From::skips ? skipped_.data() : anchors_.data() + index_ * h;
     for (size_t k = 0; k < h; ++k) x_[k] = row[k] / divisor;
     std::fill(gates_.begin(), gates_.end(), 0.0);
-    add_product(x_.data(), h, policy_.lstm, 4 * h, gates_.data());
+    add_product(x_.data(), h, policy_.upper(), 4 * h, gates_.data());
   }
 
   void make_query() {
     std::fill(query_.begin(), query_.end(), 0.0);
-    add_product(h_.data(), policy_.h, policy_.query, policy_.h, query_.data());
+    add_product(h_.data(), policy_.h, policy_.query.data<double>(), policy_.h, query_.data());
   }
 
   // v . tanh(key + h W2) of an anchor.
@@ -184,10 +195,11 @@ class Walk {
     return decision.tanh_constant > 0 ? decision.tanh_constant * std::tanh(logit) : logit;
   }
 
-  const Policy<T>& policy_;
+  const Policy& policy_;
   Row x_, h_, c_, gates_, query_, logits_;
   Row anchors_, keys_;  // a row each
   Row skipped_;         // the sum of the anchors chosen by `skips`
+  bool moved_ = false;
   size_t op_ = 0, index_ = 0;
   int32_t distance_ = 0, skip_count_ = 0;
 };
@@ -296,14 +308,12 @@ Rollout controller_rollout(const ControllerWeights& weights, const DecisionList&
   return out;
 }
 
-namespace {
-
-template <class T>
-void walk_all(const Policy<T>& policy, const DecisionList& list, const Random& random,
-              int64_t first_sample, Rollout& out) {
+void cpu::controller_rollout(const ControllerWeights& weights, const DecisionList& list,
+                             const Random& random, int64_t first_sample, Rollout& out) {
+  const Policy policy(weights);
   parallel_for(out.samples, 1, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
-      Walk<T> walk(policy, list);
+      Walk walk(policy, list);
       int32_t* action = out.actions.data() + s * out.decisions;
       auto draw = static_cast<uint64_t>((first_sample + s) * out.decisions);
       for (const Decision& decision : list.steps) {
@@ -319,15 +329,6 @@ void walk_all(const Policy<T>& policy, const DecisionList& list, const Random& r
         if (decision.leaves_anchor) walk.leave_anchor(decision.zero_anchor);
       }
     }
-  });
-}
-
-}  // namespace
-
-void cpu::controller_rollout(const ControllerWeights& weights, const DecisionList& list,
-                             const Random& random, int64_t first_sample, Rollout& out) {
-  visit_real(weights.start.dtype(), "controller_rollout", [&](auto tag) {
-    walk_all(Policy<decltype(tag)>(weights), list, random, first_sample, out);
   });
 }
 

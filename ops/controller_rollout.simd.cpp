@@ -1,13 +1,12 @@
-// Kernels of ops/controller_rollout.h: all in double, weights of either dtype. Raw pointers and
-// sizes only.
+// Kernels of ops/controller_rollout.h: all in double. Raw pointers and sizes only.
 #include "ops/doubles.simd.h"
 
 namespace enas::ENAS_ISA_NAMESPACE {
 namespace {
 
 // `kVectors` vectors of columns of y = y + x W; each sum runs in the order of x.
-template <int kVectors, class T>
-void product_tile(const double* x, int64_t n, const T* w, int64_t columns, double* y) {
+template <int kVectors>
+void product_tile(const double* x, int64_t n, const double* w, int64_t columns, double* y) {
   Doubles sums[kVectors];
 #pragma GCC unroll 8
   for (int v = 0; v < kVectors; ++v) sums[v] = load_doubles(y + v * kDoubles);
@@ -20,25 +19,34 @@ void product_tile(const double* x, int64_t n, const T* w, int64_t columns, doubl
   for (int v = 0; v < kVectors; ++v) store(y + v * kDoubles, sums[v]);
 }
 
-template <class T>
-void product(const double* x, int64_t n, const T* w, int64_t columns, double* y) {
+}  // namespace
+
+// y [columns] += x W, W [n, columns]. A ragged end is a whole vector that overlaps its neighbour:
+// computed first, stored last.
+void rollout_product(const double* x, int64_t n, const double* w, int64_t columns, double* y) {
+  const int64_t end = columns - kDoubles;
+  if (end < 0) {
+    for (int64_t j = 0; j < columns; ++j)
+      for (int64_t i = 0; i < n; ++i) y[j] += x[i] * w[i * columns + j];
+    return;
+  }
+  Doubles late = load_doubles(y + end);
+  const bool ragged = columns % kDoubles != 0;
+  for (int64_t i = 0; ragged && i < n; ++i)
+    late += splat(x[i]) * load_doubles(w + i * columns + end);
   int64_t j = 0;
   for (; j + 8 * kDoubles <= columns; j += 8 * kDoubles)
     product_tile<8>(x, n, w + j, columns, y + j);
+  for (; j + 4 * kDoubles <= columns; j += 4 * kDoubles)
+    product_tile<4>(x, n, w + j, columns, y + j);
   for (; j + kDoubles <= columns; j += kDoubles) product_tile<1>(x, n, w + j, columns, y + j);
-  for (; j < columns; ++j) {
-    for (int64_t i = 0; i < n; ++i) y[j] += x[i] * static_cast<double>(w[i * columns + j]);
-  }
+  if (ragged) store(y + end, late);
 }
 
-}  // namespace
-
-// y [columns] += x W, W [n, columns].
-void rollout_product_f32(const double* x, int64_t n, const float* w, int64_t columns, double* y) {
-  product(x, n, w, columns, y);
-}
-void rollout_product_f64(const double* x, int64_t n, const double* w, int64_t columns, double* y) {
-  product(x, n, w, columns, y);
+void rollout_widen(const float* x, double* y, int64_t n) {
+  int64_t i = 0;
+  for (; i + kDoubles <= n; i += kDoubles) store(y + i, load_doubles(x + i));
+  for (; i < n; ++i) y[i] = static_cast<double>(x[i]);
 }
 
 namespace {

@@ -7,6 +7,25 @@ namespace {
 
 constexpr int kMostRows = 4;
 
+// The sum of the lanes, by halves: a third of the chain of `sum`.
+inline float sum_by_halves(Floats v) {
+#if defined(__AVX512F__)
+  typedef float Eight __attribute__((vector_size(32)));
+  const Eight e = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+                  __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+#elif defined(__AVX2__)
+  const Floats e = v;
+#endif
+  typedef float Four __attribute__((vector_size(16)));
+#if defined(__AVX2__)
+  const Four f =
+      __builtin_shufflevector(e, e, 0, 1, 2, 3) + __builtin_shufflevector(e, e, 4, 5, 6, 7);
+#else
+  const Four f = v;
+#endif
+  return (f[0] + f[2]) + (f[1] + f[3]);
+}
+
 template <int kRows, int kVectors>
 inline void product_tile(const float* x, int64_t n, const float* w, int64_t columns, float* y) {
   Floats sums[kRows][kVectors];
@@ -33,17 +52,30 @@ inline void product_tile(const float* x, int64_t n, const float* w, int64_t colu
 template <int kRows>
 inline void product_rows(const float* x, int64_t n, const float* w, int64_t columns, float* y) {
   constexpr int kVectors = kRows == 1 ? 8 : 4;
+  // A ragged end is a whole vector that overlaps its neighbour: computed first, stored last.
+  const int64_t ragged = columns % kWidth, end = columns - kWidth;
+  float late[kRows][kWidth] = {};
+  if (ragged != 0 && end >= 0) {
+    for (int r = 0; r < kRows; ++r) {
+      Floats sums = load(y + r * columns + end);
+      for (int64_t i = 0; i < n; ++i) sums += x[r * n + i] * load(w + i * columns + end);
+      store(late[r], sums);
+    }
+  }
   int64_t j = 0;
   for (; j + kVectors * kWidth <= columns; j += kVectors * kWidth)
     product_tile<kRows, kVectors>(x, n, w + j, columns, y + j);
-  for (; j + kWidth <= columns; j += kWidth)
-    product_tile<kRows, 1>(x, n, w + j, columns, y + j);
-  for (; j < columns; ++j) {
-    for (int r = 0; r < kRows; ++r) {
-      float sum = y[r * columns + j];
-      for (int64_t i = 0; i < n; ++i) sum += x[r * n + i] * w[i * columns + j];
-      y[r * columns + j] = sum;
+  for (; j + 2 * kWidth <= columns; j += 2 * kWidth)
+    product_tile<kRows, 2>(x, n, w + j, columns, y + j);
+  for (; j + kWidth <= columns; j += kWidth) product_tile<kRows, 1>(x, n, w + j, columns, y + j);
+  if (ragged == 0) return;
+  for (int r = 0; r < kRows; ++r) {
+    if (end >= 0) {
+      store(y + r * columns + end, load(late[r]));
+      continue;
     }
+    for (int64_t k = 0; k < columns; ++k)
+      for (int64_t i = 0; i < n; ++i) y[r * columns + k] += x[r * n + i] * w[i * columns + k];
   }
 }
 
@@ -69,7 +101,7 @@ inline void back_tile(const float* z, int64_t columns, const float* w, int64_t n
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
     for (int o = 0; o < kOuter; ++o) {
-      float total = sum(sums[r][o]);
+      float total = sum_by_halves(sums[r][o]);
       for (int64_t k = j; k < columns; ++k) total += z[r * columns + k] * w[o * columns + k];
       dx[r * n + o] += total;
     }
@@ -132,7 +164,7 @@ float score_attention(const float* key, const float* query, const float* v, floa
     put(t + k, y, left);
     total += part(v + k, left) * y;
   }
-  return sum(total);
+  return sum_by_halves(total);
 }
 
 // With upstream g of v . t: dkey (where not null) and dquery += g v (1 - t^2), dv += g t.
@@ -150,7 +182,7 @@ void score_attention_back(const float* t, const float* v, float g, float* dkey, 
 float score_dot(const float* a, const float* b, int64_t n) {
   Floats total = Floats{};
   for (int64_t k = 0; k < n; k += kWidth) total += part(a + k, n - k) * part(b + k, n - k);
-  return sum(total);
+  return sum_by_halves(total);
 }
 
 // y += a x.
