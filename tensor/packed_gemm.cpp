@@ -36,6 +36,27 @@ void pack_panel(bool transpose, int64_t k, const float* b, int64_t ldb, int64_t 
   }
 }
 
+// Chunks of C: `down` groups of rows times `across` groups of panels, each computed in `pieces` of
+// k.
+struct Cut {
+  int64_t down, across, pieces;
+};
+Cut cut_of(int64_t m, int64_t n, int64_t k, int64_t panels) {
+  // Of many rows a group's part of A fills a good part of the second cache, and the panels pass
+  // over it. A long k goes in pieces for that; then a chunk has many panels, to reuse its piece.
+  constexpr int64_t kFewRows = 64, kManyRows = 256, kLongK = 1024, kFewestChunks = 16;
+  constexpr int64_t kWorth = int64_t{1} << 18;  // multiply-adds: some microseconds of work
+  constexpr int64_t kMostDown = 1024, kMostChunks = 0xffff;
+  const int64_t height = m <= kManyRows ? kFewRows : kManyRows;
+  const int64_t down = std::min((m + height - 1) / height, kMostDown);
+  if (k > kLongK && m > kManyRows) {
+    return {down, std::min((kFewestChunks + down - 1) / down, panels), (k + kLongK - 1) / kLongK};
+  }
+  const int64_t worth = std::max<int64_t>(m * n * k / (down * panels), 1);  // of a panel
+  const int64_t each = std::clamp<int64_t>(kWorth / worth, 1, panels);
+  return {down, std::min((panels + each - 1) / each, kMostChunks / down), 1};
+}
+
 }  // namespace
 
 PackedMatrix::PackedMatrix(bool transpose, int64_t k, int64_t n, const float* b, int64_t ldb)
@@ -58,20 +79,20 @@ void packed_gemm(int64_t m, const float* a, int64_t lda, const PackedMatrix& b, 
   const int64_t k = b.rows(), n = b.columns();
   if (m == 0 || n == 0) return;
   const Panels panels(n);
-  // Chunks: a group of rows and as many panels as make some microseconds of work.
-  constexpr int64_t kWorth = int64_t{1} << 18, kRows = 64, kMostDown = 1024;  // multiply-adds; rows
-  const int64_t down = std::min((m + kRows - 1) / kRows, kMostDown);
-  const int64_t worth = std::max<int64_t>(m * n * k / (down * panels.count), 1);  // of a panel
-  const int64_t each = std::clamp<int64_t>(kWorth / worth, 1, panels.count);
-  const int64_t across = std::min((panels.count + each - 1) / each, int64_t{0xffff} / down);
-  parallel_chunks(static_cast<int>(across * down), [&](int chunk) {
-    const int64_t group = chunk / across, part = chunk % across;
-    const int64_t top = m * group / down, rows = m * (group + 1) / down - top;
-    for (int64_t p = panels.count * part / across; p < panels.count * (part + 1) / across; ++p) {
-      const int64_t first = panels.first(p);
-      packed_gemm_panel(static_cast<int>(panels.padded(p) / panels.width), rows, panels.used(p), k,
-                        a + top * lda, lda, b.panels() + k * first, c + top * ldc + first, ldc,
-                        add);
+  const Cut cut = cut_of(m, n, k, panels.count);
+  parallel_chunks(static_cast<int>(cut.across * cut.down), [&](int chunk) {
+    const int64_t group = chunk / cut.across, part = chunk % cut.across;
+    const int64_t top = m * group / cut.down, rows = m * (group + 1) / cut.down - top;
+    const int64_t begin = panels.count * part / cut.across,
+                  end = panels.count * (part + 1) / cut.across;
+    for (int64_t piece = 0; piece < cut.pieces; ++piece) {
+      const int64_t from = k * piece / cut.pieces, depth = k * (piece + 1) / cut.pieces - from;
+      for (int64_t p = begin; p < end; ++p) {
+        const int64_t first = panels.first(p), padded = panels.padded(p);
+        packed_gemm_panel(static_cast<int>(padded / panels.width), rows, panels.used(p), depth,
+                          a + top * lda + from, lda, b.panels() + k * first + from * padded,
+                          c + top * ldc + first, ldc, add || piece > 0);
+      }
     }
   });
 }

@@ -14,8 +14,9 @@ constexpr int kTileRows = 4, kTileVectors = 3;  // of 16
 #endif
 #define UNROLL _Pragma("GCC unroll 16")
 
-// Rows of a block: 24 KiB of a panel of AVX-512 and AVX2.
-constexpr int64_t kBlockK = kWidth == 16 ? 128 : 256;
+// Rows of a block: 48 KiB of a panel of AVX-512, 24 KiB of AVX2.
+constexpr int64_t kBlockK = 256;
+constexpr int64_t kStackBlock = kWidth == 16 ? 128 : 256;
 constexpr int64_t kRowGroup = 64;
 
 void packed_gemm_geometry(int* width, int* vectors) {
@@ -26,9 +27,10 @@ void packed_gemm_geometry(int* width, int* vectors) {
 // How A lies: its rows, `lda` apart; or a tile of R rows by itself, R numbers for each k.
 enum class Lies { in_rows, in_tiles };
 
-// C[R x V vectors] (+)= A[R x k] of a block of the panel. Each step of k asks for a line `stride`
-// bytes further on from `ahead`: what comes next, from memory, is spread over the tiles of this
-// block. Asked for at once it would take the few places that a core has for missing lines.
+// C[R x V vectors] (+)= A[R x k] of a block of the panel. Every second step of k asks for the line
+// `stride` bytes a step further on from `ahead`: what comes next, from memory, is spread over the
+// tiles of this block. Asked for at once it would take the few places that a core has for missing
+// lines.
 template <Lies lies, int R, int V>
 inline void tile(int64_t k, const float* a, int64_t lda, const float* b, float* c, int64_t ldc,
                  bool add, const char* ahead, int64_t stride) {
@@ -41,15 +43,21 @@ inline void tile(int64_t k, const float* a, int64_t lda, const float* b, float* 
   }
   // Otherwise the addresses of all rows are kept over the loop, on the stack.
   asm("" : "+r"(c), "+r"(ldc));
-  for (int64_t l = 0; l < k; ++l) {
-    __builtin_prefetch(ahead + l * stride, 0, 2);
+  const auto step = [&](int64_t l) __attribute__((always_inline)) {
     Floats row[V];
     UNROLL for (int j = 0; j < V; ++j) row[j] = load(b + (l * V + j) * kWidth);
     UNROLL for (int i = 0; i < R; ++i) {
       const Floats factor = splat(lies == Lies::in_rows ? a[i * lda + l] : a[l * R + i]);
       UNROLL for (int j = 0; j < V; ++j) sum[i][j] += factor * row[j];
     }
+  };
+  int64_t l = 0;
+  for (; l + 2 <= k; l += 2) {
+    __builtin_prefetch(ahead + l * stride, 0, 2);
+    step(l);
+    step(l + 1);
   }
+  if (l < k) step(l);
   UNROLL for (int i = 0; i < R; ++i) {
     UNROLL for (int j = 0; j < V; ++j) store(c + i * ldc + j * kWidth, sum[i][j]);
   }
@@ -117,7 +125,7 @@ void packed_gemm_panel(int vectors, int64_t rows, int64_t columns, int64_t k, co
 
 void stacked_gemm_geometry(int64_t* tile_rows, int64_t* block_rows) {
   *tile_rows = kTileRows;
-  *block_rows = kBlockK;
+  *block_rows = kStackBlock;
 }
 
 // Rows [at, at + rows) of a block of `depth` rows get a[rows x m], in tiles of nearly equal width.
