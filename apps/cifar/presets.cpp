@@ -114,7 +114,7 @@ void add_cifar_presets(Registry& registry) {
                                                              {"shared-lr-period", "4"},
                                                              {"controller-steps", "10"},
                                                              {"pad", "2"}},
-                     demo_train = {{"batch", "64"},  {"lr-period", "4"},     {"epochs", "4"},
+                     demo_train = {{"batch", "64"},  {"lr-period", "6"},     {"epochs", "6"},
                                    {"dropout", "0"}, {"valid-batch", "100"}, {"pad", "2"}},
                      demo_run = {{"samples", "5"}, {"top", "3"}};
   add(registry, "demo", demo, "macro",
