@@ -29,10 +29,14 @@ std::vector<Piece> cut_pieces(size_t items, Numel&& numel, int64_t most = kPiece
   return pieces;
 }
 
+// Fewer pieces, some 60 us of work, stay with one thread: with two the moments of the controller's
+// 100,000 parameters went from core to core, 80 us an update against 58.
+constexpr int64_t kPiecesAChunk = 8;
+
 // Calls f(index) for each piece, in parallel.
 template <class F>
 void for_each_piece(const std::vector<Piece>& pieces, F&& f) {
-  parallel_for(static_cast<int64_t>(pieces.size()), 1, [&](int64_t begin, int64_t end) {
+  parallel_for(static_cast<int64_t>(pieces.size()), kPiecesAChunk, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) f(static_cast<size_t>(p));
   });
 }

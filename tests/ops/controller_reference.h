@@ -80,97 +80,137 @@ inline std::vector<double> times(const std::vector<double>& x, const Matrix& w) 
     for (size_t i = 0; i < x.size(); ++i) y[j] += x[i] * w[i][j];
   return y;
 }
-inline Naive naive(const ControllerWeights& w, const DecisionList& list, const int32_t* action,
-                   const SkipPenalty& penalty = {}) {
+class NaiveWalk {
   using Kind = Decision::Kind;
   using From = Decision::From;
-  const size_t n = static_cast<size_t>(w.start.numel());
-  const Matrix embedding = matrix(w.embedding), lstm = matrix(w.lstm), key = matrix(w.key),
-               query = matrix(w.query), score = matrix(w.score);
-  const Matrix output = list.op_matrix ? matrix(w.output) : Matrix();
-  const Matrix bias = list.start_bias.empty() ? Matrix() : matrix(w.bias);
-  std::vector<double> h(n), c(n);
-  Matrix anchors(static_cast<size_t>(list.zero_anchors), h), keys = anchors;
-  int32_t op = 0, index = 0, position = 0;
-  std::vector<size_t> skipped;
-  int layers = 0;
-  Naive result;
-  for (const Decision& d : list.steps) {
-    std::vector<double> xh = d.input == From::start       ? w.start.to_vector()
-                             : d.input == From::embedding ? embedding[static_cast<size_t>(op)]
-                             : d.input == From::skips     ? std::vector<double>(n)
-                                                          : anchors[static_cast<size_t>(index)];
+  using Row = std::vector<double>;
+
+ public:
+  NaiveWalk(const ControllerWeights& w, const DecisionList& list, const int32_t* action,
+            const SkipPenalty& penalty)
+      : list_(list),
+        penalty_(penalty),
+        action_(action),
+        start_(w.start.to_vector()),
+        embedding_(matrix(w.embedding)),
+        lstm_(matrix(w.lstm)),
+        key_(matrix(w.key)),
+        query_(matrix(w.query)),
+        score_(matrix(w.score)),
+        n_(start_.size()),
+        h_(n_),
+        c_(n_),
+        anchors_(static_cast<size_t>(list.zero_anchors), h_),
+        keys_(anchors_) {
+    if (list.op_matrix) output_ = matrix(w.output);
+    if (!list.start_bias.empty()) bias_ = w.bias.to_vector();
+  }
+
+  Naive result() {
+    int layers = 0;
+    for (const Decision& d : list_.steps) {
+      move(d);
+      layers += d.kind == Kind::skips;
+      if (d.kind == Kind::skips) decide_skips(d);
+      if (d.kind == Kind::op) op_ = decide_one(d);
+      if (d.kind == Kind::index) {
+        const int32_t choice = decide_one(d);
+        index_ = static_cast<size_t>(d.first_anchor + choice);
+        distance_ = d.count - choice;
+      }
+      if (!d.leaves_anchor) continue;
+      anchors_.push_back(d.zero_anchor ? Row(n_) : h_);
+      keys_.push_back(times(h_, key_));
+    }
+    if (layers > 0) result_.skip_kl /= layers;
+    return result_;
+  }
+
+ private:
+  void move(const Decision& d) {
+    Row xh = d.input == From::start       ? start_
+             : d.input == From::embedding ? embedding_[static_cast<size_t>(op_)]
+             : d.input == From::skips     ? Row(n_)
+                                          : anchors_[index_];
     if (d.input == From::anchor)
-      for (double& v : xh) v = v / (0.1 + (position - index));
-    for (size_t k = 0; d.input == From::skips && k < n; ++k) {
-      for (const size_t a : skipped) xh[k] += anchors[a][k];
-      xh[k] /= 1 + static_cast<double>(skipped.size());
+      for (double& v : xh) v = v / (0.1 + distance_);
+    for (size_t k = 0; d.input == From::skips && k < n_; ++k) {
+      for (const size_t a : skipped_) xh[k] += anchors_[a][k];
+      xh[k] /= 1 + static_cast<double>(skipped_.size());
     }
-    xh.insert(xh.end(), h.begin(), h.end());
-    const std::vector<double> z = times(xh, lstm);
-    for (size_t k = 0; k < n; ++k) {
+    xh.insert(xh.end(), h_.begin(), h_.end());
+    const Row z = times(xh, lstm_);
+    for (size_t k = 0; k < n_; ++k) {
       const auto sig = [](double v) { return 1 / (1 + std::exp(-v)); };
-      c[k] = sig(z[k]) * std::tanh(z[3 * n + k]) + sig(z[n + k]) * c[k];
-      h[k] = sig(z[2 * n + k]) * std::tanh(c[k]);
-    }
-    if (d.kind == Kind::skips) {
-      skipped.clear();
-      ++layers;
-    }
-    if (d.kind != Kind::advance) {
-      std::vector<double> p;
-      double total = 0;
-      const std::vector<double> q = times(h, query);
-      for (int32_t j = 0; j < d.count; ++j) {
-        const auto row = static_cast<size_t>(j), anchor = static_cast<size_t>(d.first_anchor + j);
-        double logit = 0;
-        for (size_t k = 0; k < n; ++k) {
-          if (d.kind == Kind::op) {
-            logit += h[k] * (list.op_matrix ? output[k][row] : embedding[row][k]);
-          } else {
-            logit += score[k][0] * std::tanh(keys[anchor][k] + q[k]);
-          }
-        }
-        if (d.kind == Kind::op && !bias.empty()) logit += bias[0][row];
-        logit /= d.temperature;
-        if (d.tanh_constant > 0) logit = d.tanh_constant * std::tanh(logit);
-        if (d.kind == Kind::index) logit -= d.distance_bias * std::pow(d.count - j, 2);
-        if (d.kind == Kind::op && j < d.favoured) logit += d.op_bias;
-        if (d.kind == Kind::op && j >= d.favoured) logit -= d.op_bias;
-        if (d.kind == Kind::skips) {
-          const double yes = 1 / (1 + std::exp(-2 * logit)), took = *action == 1 ? yes : 1 - yes;
-          result.log_prob += std::log(took);
-          result.entropy -= yes * std::log(yes) + (1 - yes) * std::log(1 - yes);
-          const bool sigmoids = penalty.elementwise_sigmoid;
-          const double p1 = sigmoids ? 1 / (1 + std::exp(-logit)) : yes;
-          const double p0 = sigmoids ? 1 / (1 + std::exp(logit)) : 1 - yes;
-          result.skip_kl += p1 * std::log(p1 / penalty.target);
-          result.skip_kl += p0 * std::log(p0 / (1 - penalty.target));
-          if (*action++ == 1) skipped.push_back(anchor);
-          continue;
-        }
-        p.push_back(std::exp(logit));
-        total += p.back();
-      }
-      for (double& v : p) v /= total;
-      if (d.kind == Kind::skips) p.clear();
-      for (const double v : p) result.entropy -= v * std::log(v);
-      if (d.kind == Kind::op) {
-        result.log_prob += std::log(p[static_cast<size_t>(*action)]);
-        op = *action++;
-      } else if (d.kind == Kind::index) {
-        result.log_prob += std::log(p[static_cast<size_t>(*action)]);
-        position = d.first_anchor + d.count;
-        index = d.first_anchor + *action++;
-      }
-    }
-    if (d.leaves_anchor) {
-      anchors.push_back(d.zero_anchor ? std::vector<double>(n) : h);
-      keys.push_back(times(h, key));
+      c_[k] = sig(z[k]) * std::tanh(z[3 * n_ + k]) + sig(z[n_ + k]) * c_[k];
+      h_[k] = sig(z[2 * n_ + k]) * std::tanh(c_[k]);
     }
   }
-  if (layers > 0) result.skip_kl /= layers;
-  return result;
+
+  double logit(const Decision& d, int32_t j) const {
+    const auto row = static_cast<size_t>(j), anchor = static_cast<size_t>(d.first_anchor + j);
+    const Row q = times(h_, query_);
+    double logit = d.kind == Kind::op && !bias_.empty() ? bias_[row] : 0;
+    for (size_t k = 0; k < n_; ++k) {
+      if (d.kind == Kind::op) {
+        logit += h_[k] * (list_.op_matrix ? output_[k][row] : embedding_[row][k]);
+      } else {
+        logit += score_[k][0] * std::tanh(keys_[anchor][k] + q[k]);
+      }
+    }
+    logit /= d.temperature;
+    if (d.tanh_constant > 0) logit = d.tanh_constant * std::tanh(logit);
+    if (d.kind == Kind::index) logit -= d.distance_bias * std::pow(d.count - j, 2);
+    if (d.kind == Kind::op) logit += j < d.favoured ? d.op_bias : -d.op_bias;
+    return logit;
+  }
+
+  int32_t decide_one(const Decision& d) {
+    Row p;
+    double total = 0;
+    for (int32_t j = 0; j < d.count; ++j) {
+      p.push_back(std::exp(logit(d, j)));
+      total += p.back();
+    }
+    for (double& v : p) v /= total;
+    for (const double v : p) result_.entropy -= v * std::log(v);
+    result_.log_prob += std::log(p[static_cast<size_t>(*action_)]);
+    return *action_++;
+  }
+
+  void decide_skips(const Decision& d) {
+    skipped_.clear();
+    for (int32_t j = 0; j < d.count; ++j) {
+      const double x = logit(d, j), yes = 1 / (1 + std::exp(-2 * x));
+      result_.log_prob += std::log(*action_ == 1 ? yes : 1 - yes);
+      result_.entropy -= yes * std::log(yes) + (1 - yes) * std::log(1 - yes);
+      const bool sigmoids = penalty_.elementwise_sigmoid;
+      const double p1 = sigmoids ? 1 / (1 + std::exp(-x)) : yes;
+      const double p0 = sigmoids ? 1 / (1 + std::exp(x)) : 1 - yes;
+      result_.skip_kl += p1 * std::log(p1 / penalty_.target);
+      result_.skip_kl += p0 * std::log(p0 / (1 - penalty_.target));
+      if (*action_++ == 1) skipped_.push_back(static_cast<size_t>(d.first_anchor + j));
+    }
+  }
+
+  const DecisionList& list_;
+  const SkipPenalty& penalty_;
+  const int32_t* action_;
+  Row start_;
+  Matrix embedding_, lstm_, key_, query_, score_, output_;
+  Row bias_;
+  size_t n_;
+  Row h_, c_;
+  Matrix anchors_, keys_;
+  std::vector<size_t> skipped_;
+  int32_t op_ = 0, distance_ = 0;
+  size_t index_ = 0;
+  Naive result_;
+};
+
+inline Naive naive(const ControllerWeights& w, const DecisionList& list, const int32_t* action,
+                   const SkipPenalty& penalty = {}) {
+  return NaiveWalk(w, list, action, penalty).result();
 }
 
 }  // namespace enas::test
