@@ -1,6 +1,7 @@
 // Kernels of depthwise convolution that cuda/ops/depthwise_conv2d.cu and separable_conv.cu share. A
 // thread has one element, channels are neighbours: loads of a warp are contiguous, and the K x K
-// taps of near pixels come from L1.
+// taps of near pixels come from L1. Two blocks a multiprocessor, said to the compiler, keep its
+// registers from being spilled.
 #pragma once
 #include "cuda/channels.cuh"
 #include "ops/depthwise_image.h"
@@ -63,7 +64,7 @@ __global__ void depthwise_forward(const DepthwiseShape s, LoadRule<T> rule, cons
 // parts [blocks][K K][C] of dw, from the block's output pixels. X taps of a kernel row a thread
 // along z: all K of them, or one.
 template <class T, int X>
-__global__ void __launch_bounds__(kChannelThreads)
+__global__ void __launch_bounds__(kChannelThreads, 2)
     depthwise_weight_parts(const DepthwiseShape s, LoadRule<T> rule, const ChannelCut cut,
                            const T* __restrict__ x, const T* __restrict__ dt,
                            T* __restrict__ parts) {
@@ -118,7 +119,7 @@ __global__ void __launch_bounds__(kRowThreads)
 
 // dz (+)= the gradient at each input where z passes; with `sums` [blocks][2][C] its sums.
 template <class T>
-__global__ void __launch_bounds__(kChannelThreads)
+__global__ void __launch_bounds__(kChannelThreads, 2)
     depthwise_data(const DepthwiseShape s, LoadRule<T> rule, const ChannelCut cut,
                    const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ dt,
                    Out<T> dz, T* __restrict__ sums) {
