@@ -34,7 +34,7 @@ void panels_pack(const float* w, int64_t row, int64_t column, int64_t at, int64_
   for (int64_t p = 0; p < shape.count; ++p) {
     const int64_t first = shape.first(p), padded = shape.first(p + 1) - first;
     const int64_t used = std::min(padded, columns - first);
-    const bool quads = shape.quads && used < padded;
+    const bool quads = shape.quads && used < padded && total >= kQuadDepth;
     const int64_t pitch = quads ? padded - shape.width : padded;
     float* const panel = panels + total * first;
     float* to = panel + at * pitch;

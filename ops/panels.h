@@ -12,6 +12,10 @@
 
 namespace enas {
 
+// Rows of a matrix from which on its last few columns may lie four rows a vector: folding their
+// sums costs more than it saves where there are fewer.
+constexpr int64_t kQuadDepth = 64;
+
 // Row r of the product reads `depth` floats at a + r * stride.
 struct PanelRun {
   const float* a;

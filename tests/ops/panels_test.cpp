@@ -68,6 +68,10 @@ TEST(Panels, MultiplyEveryRemainder) {
     for (const int64_t columns : kColumns) {
       for (int64_t rows = 1; rows <= 18; ++rows) expect_product(rows, 5, columns, false);
       expect_product(33, 20, columns, true);
+      for (const int64_t depth : {43, 44, 61, 90}) {  // the last few columns four rows a vector
+        expect_product(1, depth, columns, true);
+        expect_product(29, depth, columns, false);
+      }
     }
   });
 }

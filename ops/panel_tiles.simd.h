@@ -1,0 +1,102 @@
+// Parts of the register tiles of ops/panels.h, for panels.simd.cpp and panels_outer.simd.cpp. Every
+// loop over a tile must be unrolled: one that is not spills the accumulators, and the kernel is
+// several times slower.
+#pragma once
+#include "ops/panels.h"
+#include "tensor/simd.h"
+
+namespace enas::ENAS_ISA_NAMESPACE {
+
+#define UNROLL _Pragma("GCC unroll 16")
+
+#if defined(__AVX512F__)  // 32 registers
+constexpr int kMostVectors = 3, kQuad = 4;
+constexpr int tile_rows(int vectors) { return vectors == 3 ? 8 : vectors == 2 ? 12 : 16; }
+constexpr int outer_rows(int vectors) { return vectors == 3 ? 9 : vectors == 2 ? 12 : 16; }
+#else  // 16 registers
+constexpr int kMostVectors = 3, kQuad = 0;
+constexpr int tile_rows(int vectors) { return vectors == 3 ? 4 : vectors == 2 ? 6 : 8; }
+constexpr int outer_rows(int vectors) { return tile_rows(vectors); }
+#endif
+
+namespace {
+
+// The first n < kWidth floats, in a few moves.
+inline void move_part(const float* from, float* to, int64_t n) {
+  int64_t at = 0;
+  for (int64_t step = kWidth / 2; step >= 1; step /= 2) {
+    if ((n & step) == 0) continue;
+    __builtin_memcpy(to + at, from + at, static_cast<unsigned long>(step) * 4);
+    at += step;
+  }
+}
+inline void store_part(float* p, Floats v, int64_t n) {
+  float lanes[kWidth] __attribute__((aligned(64)));
+  store(lanes, v);
+  move_part(lanes, p, n);
+}
+inline Floats load_part(const float* p, int64_t n) {
+  float lanes[kWidth] __attribute__((aligned(64)));
+  store(lanes, splat(0.0f));
+  move_part(p, lanes, n);
+  return load(lanes);
+}
+
+// Columns of one panel of V vectors. A ragged last vector ends with the last column and overlaps
+// its neighbour: both hold the same bits there. A matrix narrower than a vector has `part` columns.
+struct Columns {
+  int64_t last;  // where the last vector starts
+  int64_t part;  // 0: whole vectors
+};
+template <int V>
+inline void load_row(const float* p, const Columns& columns, Floats (&row)[V]) {
+  UNROLL for (int j = 0; j < V - 1; ++j) row[j] = load(p + j * kWidth);
+  row[V - 1] = V == 1 && columns.part > 0 ? load_part(p, columns.part) : load(p + columns.last);
+}
+template <int V>
+inline void store_row(float* p, const Columns& columns, const Floats (&row)[V]) {
+  UNROLL for (int j = 0; j < V - 1; ++j) store(p + j * kWidth, row[j]);
+  if (V == 1 && columns.part > 0) return store_part(p, row[0], columns.part);
+  store(p + columns.last, row[V - 1]);
+}
+// A tile's sums: what c holds, or zeros.
+template <int R, int V>
+inline void begin(const float* c, int64_t ldc, const Columns& columns, bool add,
+                  Floats (&sum)[R][V]) {
+  if (add) {
+    UNROLL for (int i = 0; i < R; ++i) load_row<V>(c + i * ldc, columns, sum[i]);
+  } else {
+    UNROLL for (int i = 0; i < R; ++i) {
+      UNROLL for (int j = 0; j < V; ++j) sum[i][j] = splat(0.0f);
+    }
+  }
+}
+
+// Calls f(first column, vectors, columns) for each panel.
+template <class F>
+inline void each_panel(int64_t columns, F f) {
+  const int64_t total = (columns + kWidth - 1) / kWidth;
+  const int64_t count = (total + kMostVectors - 1) / kMostVectors;
+  for (int64_t p = 0; p < count; ++p) {
+    const int64_t from = total * p / count, to = total * (p + 1) / count;
+    const int64_t first = from * kWidth, past = to == total ? columns : to * kWidth;
+    f(first, to - from, Columns{past - first - kWidth, columns < kWidth ? columns : 0});
+  }
+}
+
+#if defined(__AVX512F__)  // <immintrin.h> is included by then
+// Each of four numbers four times.
+inline Floats each_of_four(const float* p) {
+  const __m512i lanes = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+  // Without `maskz` and `zext`, g++ 12 warns of an operand that its header leaves undefined.
+  return _mm512_maskz_permutexvar_ps(0xffff, lanes, _mm512_zextps128_ps512(_mm_loadu_ps(p)));
+}
+// A vector that holds p[0 ... 4) four times.
+inline Floats four_of_each(const float* p) {
+  return _mm512_maskz_broadcast_f32x4(0xffff, _mm_loadu_ps(p));
+}
+#endif
+
+}  // namespace
+
+}  // namespace enas::ENAS_ISA_NAMESPACE
