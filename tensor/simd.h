@@ -40,18 +40,23 @@ inline Floats splat(float x) { return x - Floats{}; }
 inline Ints splat(int32_t x) { return x - Ints{}; }
 // The first n < kWidth floats; the rest is `fill`.
 inline Floats load_tail(const float* p, int64_t n, float fill) {
+#if defined(__AVX512F__)
+  return __builtin_ia32_loadups512_mask(p, splat(fill), static_cast<uint16_t>((1u << n) - 1));
+#else
   Floats v = splat(fill);
   for (int64_t i = 0; i < n; ++i) v[i] = p[i];
   return v;
+#endif
 }
 inline void store_tail(float* p, Floats v, int64_t n) {
+#if defined(__AVX512F__)
+  __builtin_ia32_storeups512_mask(p, v, static_cast<uint16_t>((1u << n) - 1));
+#else
   for (int64_t i = 0; i < n; ++i) p[i] = v[i];
+#endif
 }
 // Lanes of a where mask is all ones, of b where it is zero.
-inline Floats select(Ints mask, Floats a, Floats b) {
-  return reinterpret_cast<Floats>((mask & reinterpret_cast<Ints>(a)) |
-                                  (~mask & reinterpret_cast<Ints>(b)));
-}
+inline Floats select(Ints mask, Floats a, Floats b) { return mask ? a : b; }
 inline Floats max(Floats a, Floats b) { return select(a > b, a, b); }  // b where either is NaN
 inline Floats min(Floats a, Floats b) { return select(a < b, a, b); }
 inline Floats abs(Floats x) {
