@@ -9,8 +9,10 @@ namespace enas::ENAS_ISA_NAMESPACE {
 // the accumulators, and the kernel is several times slower.
 #if defined(__AVX512F__)
 constexpr int kTileRows = 8, kTileVectors = 3;  // of 32 registers
+constexpr int kSteps = 2;                       // of k, in a round of the loop
 #else
 constexpr int kTileRows = 4, kTileVectors = 3;  // of 16
+constexpr int kSteps = 1;                       // two would spill
 #endif
 #define UNROLL _Pragma("GCC unroll 16")
 
@@ -27,7 +29,7 @@ void packed_gemm_geometry(int* width, int* vectors) {
 // How A lies: its rows, `lda` apart; or a tile of R rows by itself, R numbers for each k.
 enum class Lies { in_rows, in_tiles };
 
-// C[R x V vectors] (+)= A[R x k] of a block of the panel. Every second step of k asks for the line
+// C[R x V vectors] (+)= A[R x k] of a block of the panel. Each round of the loop asks for the line
 // `stride` bytes a step further on from `ahead`: what comes next, from memory, is spread over the
 // tiles of this block. Asked for at once it would take the few places that a core has for missing
 // lines.
@@ -52,10 +54,10 @@ inline void tile(int64_t k, const float* a, int64_t lda, const float* b, float* 
     }
   };
   int64_t l = 0;
-  for (; l + 2 <= k; l += 2) {
+  for (; l + kSteps <= k; l += kSteps) {
     __builtin_prefetch(ahead + l * stride, 0, 2);
     step(l);
-    step(l + 1);
+    if constexpr (kSteps == 2) step(l + 1);
   }
   if (l < k) step(l);
   UNROLL for (int i = 0; i < R; ++i) {
