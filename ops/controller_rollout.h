@@ -45,7 +45,7 @@ struct DecisionList {
   std::vector<Decision> steps;
   int32_t zero_anchors = 0;
   bool op_matrix = false;          // op decisions have an output matrix W of their own ...
-  std::vector<double> start_bias;  // ... and a learned bias b, which starts here; empty: none
+  std::vector<double> start_bias = {};  // ... and a learned bias b, which starts here; empty: none
 };
 
 // How many integers of an architecture a step decides.
