@@ -44,7 +44,7 @@ struct Decision {
 struct DecisionList {
   std::vector<Decision> steps;
   int32_t zero_anchors = 0;
-  bool op_matrix = false;          // op decisions have an output matrix W of their own ...
+  bool op_matrix = false;               // op decisions have an output matrix W of their own ...
   std::vector<double> start_bias = {};  // ... and a learned bias b, which starts here; empty: none
 };
 
