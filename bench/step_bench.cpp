@@ -81,30 +81,38 @@ double foreign_seconds() {
          of(own.ru_stime);
 }
 
-// Steps with the FMA loop between them, for at least `seconds` and in whole passes over the `cycle`
-// architectures, for these differ in cost. A round is void, where others are not, if the loop
-// before and after it differ by a tenth or other processes had a twentieth of the machine.
+// Rounds of steps, each at least a few lengths of the FMA loop that runs between them, for at least
+// `seconds` and in whole passes over the `cycle` architectures, for these differ in cost. A round
+// is void, where others are not, if the loop before and after it differ by a tenth or other
+// processes had a twentieth of the machine.
 Timing time_steps(const std::function<void()>& step, int cycle, double flops, int threads,
                   double seconds) {
-  constexpr double kLoop = 0.04;
+  constexpr double kLoop = 0.04, kRound = 5 * kLoop;
   for (int warm = 0; warm < 2; ++warm) step();
   std::vector<double> each, peak, share, valid_peak, valid_share;
   Timing timing;
   double before = fma_peak_gflops(threads, kLoop), others = foreign_seconds();
-  while (timing.seconds < seconds || timing.steps < 3 || timing.steps % cycle != 0) {
-    const auto start = Clock::now();
-    step();
-    each.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+  const auto goes_on = [&] {
+    return timing.seconds < seconds || timing.steps < 3 || timing.steps % cycle != 0;
+  };
+  while (goes_on()) {
+    double round = 0;
+    int steps = 0;
+    for (; goes_on() && round < kRound; ++steps, ++timing.steps) {
+      const auto start = Clock::now();
+      step();
+      each.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+      round += each.back();
+      timing.seconds += each.back();
+    }
     const double after = fma_peak_gflops(threads, kLoop), foreign = foreign_seconds() - others;
     peak.push_back((before + after) / 2);
-    share.push_back(flops * 1e-9 / each.back() / peak.back());
-    const double room = (each.back() + kLoop) * usable_cpus();
+    share.push_back(flops * steps * 1e-9 / round / peak.back());
+    const double room = (round + kLoop) * usable_cpus();
     if (std::min(before, after) > 0.9 * std::max(before, after) && foreign < 0.05 * room + 0.02) {
       valid_peak.push_back(peak.back());
       valid_share.push_back(share.back());
     }
-    timing.seconds += each.back();
-    ++timing.steps;
     before = after;
     others += foreign;
   }
