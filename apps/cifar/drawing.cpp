@@ -18,10 +18,9 @@ const char* label_of(MacroOp op) {
 }
 
 // A text that would be wider than its drawing is cut.
-std::string subtitle_of(const std::string& text) {
-  constexpr size_t kMost = 110;
-  if (text.size() <= kMost) return text;
-  return text.substr(0, text.rfind(' ', kMost)) + " ...";
+std::string subtitle_of(const std::string& text, size_t most) {
+  if (text.size() <= most) return text;
+  return text.substr(0, text.rfind(' ', most)) + " ...";
 }
 
 // A cell: its two inputs, an operation a side of each node, the node's sum, the loose ends' join.
@@ -58,7 +57,7 @@ Drawing draw(const MicroSpace& space, const Architecture& arch) {
   Drawing drawing;
   drawing.title = "Normal cell and reduction cell, " + std::to_string(space.nodes()) +
                   " nodes after the two inputs";
-  drawing.subtitle = subtitle_of(space.to_string(arch));
+  drawing.subtitle = subtitle_of(space.to_string(arch), 110);
   draw_cell(drawing, "n", "normal cell", cells.normal);
   draw_cell(drawing, "r", "reduction cell", cells.reduction);
   return drawing;
@@ -70,8 +69,9 @@ Drawing draw(const MacroSpace& space, const Architecture& arch) {
     return layer == MacroSpace::kStem ? std::string("stem") : "l" + std::to_string(layer);
   };
   Drawing drawing;
+  drawing.chain = true;
   drawing.title = "Network of " + std::to_string(space.layers()) + " layers";
-  drawing.subtitle = subtitle_of(space.to_string(arch));
+  drawing.subtitle = subtitle_of(space.to_string(arch), space.layers() > 12 ? 90 : 50);
   drawing.nodes.push_back({"stem", "stem", NodeKind::input, "", ""});
   for (int i = 0; i < space.layers(); ++i) {
     const MacroArch::Layer& layer = network.layers[static_cast<size_t>(i)];

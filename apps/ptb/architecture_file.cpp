@@ -51,11 +51,13 @@ Drawing draw_cell(const RnnSpace& space, const Architecture& arch, bool with_spa
   Drawing drawing;
   drawing.title = "Recurrent cell, " + std::to_string(space.nodes()) + " nodes after node 0";
   drawing.subtitle = space.to_string(arch);
-  drawing.nodes.push_back({"x", "x_t", NodeKind::input, "", ""});
-  drawing.nodes.push_back({"h", "h_{t-1}", NodeKind::input, "", ""});
+  drawing.chain = with_space;
+  if (!drawing.chain) drawing.nodes.push_back({"x", "x_t", NodeKind::input, "", ""});
+  drawing.nodes.push_back(
+      {"h", drawing.chain ? "x_t, h_{t-1}" : "h_{t-1}", NodeKind::input, "", ""});
   const std::string first(name_of(cell.first));
   drawing.nodes.push_back({id(0), first, loose(0) ? NodeKind::loose : NodeKind::node, "0", first});
-  drawing.edges.push_back({"x", id(0), "", false});
+  if (!drawing.chain) drawing.edges.push_back({"x", id(0), "", false});
   drawing.edges.push_back({"h", id(0), "", false});
   for (int node = 1; node <= space.nodes(); ++node) {
     const RnnCell::Node& chosen = cell.nodes[static_cast<size_t>(node) - 1];

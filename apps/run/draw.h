@@ -29,9 +29,13 @@ struct Drawing {
   std::vector<DrawnNode> nodes = {};
   std::vector<DrawnEdge> edges = {};
   bool top_down = true;  // else left to right
+  // The nodes, in their order, are a line; edges that pass some run beside it, or, where they are
+  // many, stand as squares in a matrix. Their labels are left out.
+  bool chain = false;
 };
 
-// Error `internal`: an edge with an unknown end, an id given twice, a cycle.
+// Error `internal`: an edge with an unknown end, an id given twice, a cycle, or in a chain an edge
+// against its order.
 std::string to_svg(const Drawing& drawing);
 std::string to_dot(const Drawing& drawing);
 

@@ -15,23 +15,6 @@ namespace {
 
 constexpr int kOrderSweeps = 24;
 
-std::vector<std::pair<int, int>> edge_ends(const Drawing& drawing) {
-  std::map<std::string, int> index;
-  for (std::size_t i = 0; i < drawing.nodes.size(); ++i) {
-    const bool fresh = index.emplace(drawing.nodes[i].id, static_cast<int>(i)).second;
-    check(fresh, "draw", "node id ", drawing.nodes[i].id, " is given twice");
-  }
-  std::vector<std::pair<int, int>> ends;
-  for (const DrawnEdge& edge : drawing.edges) {
-    const auto from = index.find(edge.from);
-    const auto to = index.find(edge.to);
-    check(from != index.end() && to != index.end(), "draw", "edge ", edge.from, " -> ", edge.to,
-          " has an end that is no node");
-    ends.emplace_back(from->second, to->second);
-  }
-  return ends;
-}
-
 // Longest path from the inputs; outputs last; inputs just before their first reader.
 std::vector<int> find_layers(const Drawing& drawing, const std::vector<std::pair<int, int>>& ends) {
   const std::size_t count = drawing.nodes.size();
@@ -156,6 +139,23 @@ void order(DrawGraph& graph) {
 }
 
 }  // namespace
+
+std::vector<std::pair<int, int>> edge_ends(const Drawing& drawing) {
+  std::map<std::string, int> index;
+  for (std::size_t i = 0; i < drawing.nodes.size(); ++i) {
+    const bool fresh = index.emplace(drawing.nodes[i].id, static_cast<int>(i)).second;
+    check(fresh, "draw", "node id ", drawing.nodes[i].id, " is given twice");
+  }
+  std::vector<std::pair<int, int>> ends;
+  for (const DrawnEdge& edge : drawing.edges) {
+    const auto from = index.find(edge.from);
+    const auto to = index.find(edge.to);
+    check(from != index.end() && to != index.end(), "draw", "edge ", edge.from, " -> ", edge.to,
+          " has an end that is no node");
+    ends.emplace_back(from->second, to->second);
+  }
+  return ends;
+}
 
 std::vector<int> positions(const DrawGraph& graph) {
   std::vector<int> position(graph.vertices.size());

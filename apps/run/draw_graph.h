@@ -1,6 +1,7 @@
 // The layered graph of a drawing: what draw_layout works on.
 #pragma once
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "apps/run/draw.h"
@@ -23,6 +24,8 @@ struct DrawGraph {
   std::vector<std::vector<int>> layers;  // vertices in order
 };
 
+// Indices of each edge's nodes. Refuses unknown ends and ids given twice.
+std::vector<std::pair<int, int>> edge_ends(const Drawing& drawing);
 // Layers, dummies and the order within layers. Errors as to_svg.
 DrawGraph build_graph(const Drawing& drawing, const std::vector<LayoutSize>& sizes);
 // Gives every vertex its place.

@@ -9,6 +9,8 @@ namespace enas {
 namespace {
 
 constexpr double kLayerGap = 46;  // between layers
+constexpr double kPartGap = 56;   // between parts that no edge connects
+constexpr double kWidest = 1400;  // of parts side by side
 constexpr double kPortGap = 16;   // between ends of edges at one side of a box
 
 struct Band {
@@ -78,9 +80,7 @@ LayoutCurve route(const DrawGraph& graph, const std::vector<int>& chain,
   return curve;
 }
 
-}  // namespace
-
-Layout lay_out(const Drawing& drawing, const std::vector<LayoutSize>& sizes) {
+Layout lay_out_connected(const Drawing& drawing, const std::vector<LayoutSize>& sizes) {
   DrawGraph graph = build_graph(drawing, sizes);
   place_vertices(graph);
   double low = 1e300;
@@ -101,6 +101,102 @@ Layout lay_out(const Drawing& drawing, const std::vector<LayoutSize>& sizes) {
   }
   for (const std::vector<int>& chain : graph.chains) {
     layout.curves.push_back(route(graph, chain, bands, sizes));
+  }
+  return layout;
+}
+
+// The connected parts of a drawing: for each node the number of its part, in order of first nodes.
+std::vector<std::size_t> parts_of(std::size_t nodes, const std::vector<std::pair<int, int>>& ends) {
+  std::vector<std::size_t> part(nodes);
+  for (std::size_t i = 0; i < nodes; ++i) part[i] = i;
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (const auto& [from, to] : ends) {
+      std::size_t &a = part[static_cast<std::size_t>(from)],
+                  &b = part[static_cast<std::size_t>(to)];
+      changed = changed || a != b;
+      a = b = std::min(a, b);
+    }
+  }
+  std::vector<std::size_t> firsts = part;
+  std::sort(firsts.begin(), firsts.end());
+  firsts.erase(std::unique(firsts.begin(), firsts.end()), firsts.end());
+  for (std::size_t& p : part) {
+    p = static_cast<std::size_t>(std::lower_bound(firsts.begin(), firsts.end(), p) -
+                                 firsts.begin());
+  }
+  return part;
+}
+
+// One part with the places of its nodes and edges in the whole.
+struct Part {
+  Drawing drawing;
+  std::vector<LayoutSize> sizes;
+  std::vector<std::size_t> nodes, edges;
+  Layout layout;
+};
+
+// Side by side, in rows up to kWidest, the rows centred.
+LayoutSize pack(std::vector<Part>& parts) {
+  std::vector<std::vector<Part*>> rows;
+  double used = 0, across = 0, along = 0;
+  for (Part& part : parts) {
+    if (rows.empty() || used + part.layout.size.across > kWidest) {
+      rows.emplace_back();
+      used = 0;
+    }
+    rows.back().push_back(&part);
+    used += part.layout.size.across + kPartGap;
+    across = std::max(across, used - kPartGap);
+  }
+  for (const std::vector<Part*>& row : rows) {
+    double width = -kPartGap, height = 0;
+    for (const Part* part : row) {
+      width += part->layout.size.across + kPartGap;
+      height = std::max(height, part->layout.size.along);
+    }
+    double at = (across - width) / 2;
+    for (Part* part : row) {
+      const auto move = [&](LayoutPoint& p) { p.across += at, p.along += along; };
+      for (LayoutPoint& center : part->layout.centers) move(center);
+      for (LayoutCurve& curve : part->layout.curves) {
+        move(curve.start);
+        for (LayoutPoint& p : curve.points) move(p);
+      }
+      at += part->layout.size.across + kPartGap;
+    }
+    along += height + kPartGap;
+  }
+  return {across, std::max(0.0, along - kPartGap)};
+}
+
+}  // namespace
+
+Layout lay_out(const Drawing& drawing, const std::vector<LayoutSize>& sizes) {
+  const std::vector<std::pair<int, int>> ends = edge_ends(drawing);
+  const std::vector<std::size_t> part = parts_of(sizes.size(), ends);
+  std::vector<Part> parts(part.empty() ? 0 : *std::max_element(part.begin(), part.end()) + 1);
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    parts[part[i]].drawing.nodes.push_back(drawing.nodes[i]);
+    parts[part[i]].sizes.push_back(sizes[i]);
+    parts[part[i]].nodes.push_back(i);
+  }
+  for (std::size_t e = 0; e < ends.size(); ++e) {
+    Part& own = parts[part[static_cast<std::size_t>(ends[e].first)]];
+    own.drawing.edges.push_back(drawing.edges[e]);
+    own.edges.push_back(e);
+  }
+  for (Part& p : parts) p.layout = lay_out_connected(p.drawing, p.sizes);
+  Layout layout;
+  layout.size = pack(parts);
+  layout.centers.resize(sizes.size());
+  layout.curves.resize(ends.size());
+  for (Part& p : parts) {
+    for (std::size_t i = 0; i < p.nodes.size(); ++i)
+      layout.centers[p.nodes[i]] = p.layout.centers[i];
+    for (std::size_t e = 0; e < p.edges.size(); ++e) {
+      layout.curves[p.edges[e]] = std::move(p.layout.curves[e]);
+    }
   }
   return layout;
 }

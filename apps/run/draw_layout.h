@@ -1,6 +1,6 @@
 // Layered layout (Sugiyama, Tagawa and Toda 1981): longest-path layers, dummies for edges that span
 // several, order by barycentres, places by isotonic least squares. `along` runs from inputs to
-// output, `across` within a layer.
+// output, `across` within a layer. Parts that no edge connects are laid out one by one.
 #pragma once
 #include <string>
 #include <vector>

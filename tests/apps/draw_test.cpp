@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
+#include "apps/run/draw_chain.h"
 #include "apps/run/draw_layout.h"
 #include "tensor/check.h"
 
@@ -171,6 +173,74 @@ TEST(Draw, SvgIsWellFormedAndTheSameEachTime) {
   for (const char* color : {"#2563eb", "#16a34a", "#ea580c"}) {
     EXPECT_NE(svg.find(color), std::string::npos);
   }
+}
+
+// A line of boxes; each reads its neighbour and some before it.
+Drawing random_chain(unsigned seed, int count) {
+  Drawing drawing = random_drawing(seed);
+  drawing.chain = true;
+  drawing.nodes.clear();
+  drawing.edges.clear();
+  unsigned state = seed * 2654435761u + 1;
+  for (int i = 0; i < count; ++i) {
+    const std::string id = std::to_string(i);
+    drawing.nodes.push_back({.id = id, .label = "conv 3x3", .badge = id, .style = "conv 3x3"});
+    for (int j = 0; j < i; ++j) {
+      state = state * 1664525u + 1013904223u;
+      if (j + 1 == i || (state >> 16) % 3 == 0) {
+        drawing.edges.push_back({.from = std::to_string(j), .to = id});
+      }
+    }
+  }
+  return drawing;
+}
+
+TEST(Draw, TracksOfOneLaneDoNotOverlap) {
+  for (unsigned seed = 0; seed < 30; ++seed) {
+    const Drawing drawing = random_chain(seed, 3 + static_cast<int>(seed) / 2);
+    const std::vector<ChainTrack> tracks = chain_tracks(drawing);
+    std::size_t skips = 0;
+    for (const ChainTrack& a : tracks) {
+      skips += a.readers.size();
+      EXPECT_GE(a.readers.front(), a.source + 2);
+      for (const ChainTrack& b : tracks) {
+        if (&a == &b || a.right != b.right || a.lane != b.lane) continue;
+        EXPECT_TRUE(a.end() <= b.source || b.end() <= a.source) << a.source << " and " << b.source;
+      }
+    }
+    EXPECT_EQ(skips + drawing.nodes.size() - 1, drawing.edges.size());
+  }
+}
+
+TEST(Draw, ChainsAreTracksOrAMatrix) {
+  const auto count = [](const std::string& svg, const std::string& part) {
+    std::size_t found = 0;
+    for (std::size_t i = svg.find(part); i != std::string::npos; i = svg.find(part, i + 1)) ++found;
+    return found;
+  };
+  const Drawing few = random_chain(3, 7), many = random_chain(3, 30);
+  EXPECT_TRUE(well_formed(to_svg(few)));
+  EXPECT_TRUE(well_formed(to_svg(many)));
+  EXPECT_EQ(count(to_svg(few), "<path d=\"M"), few.edges.size() + count(to_svg(few), "<marker"));
+  EXPECT_EQ(count(to_svg(few), "rx=\"3.5\""), 0u);
+  EXPECT_EQ(count(to_svg(many), "rx=\"3.5\""), many.edges.size() - 29);  // a square a skip
+  EXPECT_NE(to_svg(many).find("the row also reads the column"), std::string::npos);
+  for (int nodes = 0; nodes < 4; ++nodes) EXPECT_TRUE(well_formed(to_svg(random_chain(1, nodes))));
+  Drawing back = few;
+  back.edges.push_back({.from = "4", .to = "2"});
+  EXPECT_THROW(to_svg(back), Error);
+}
+
+TEST(Draw, PartsLieSideBySideOrBelowEachOther) {
+  Drawing drawing;
+  for (const char* id : {"a", "b", "c", "d"}) drawing.nodes.push_back({.id = id});
+  drawing.edges = {{.from = "a", .to = "b"}, {.from = "c", .to = "d"}};
+  const Layout beside = lay_out(drawing, std::vector<LayoutSize>(4, {400, 40}));
+  EXPECT_EQ(beside.centers[0].along, beside.centers[2].along);
+  EXPECT_GT(beside.centers[2].across, beside.centers[0].across + 400);
+  const Layout below = lay_out(drawing, std::vector<LayoutSize>(4, {900, 40}));
+  EXPECT_EQ(below.centers[0].across, below.centers[2].across);
+  EXPECT_GT(below.centers[2].along, below.centers[1].along + 40);
 }
 
 TEST(Draw, TextIsEscaped) {
