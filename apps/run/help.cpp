@@ -146,9 +146,9 @@ std::string help_text(const Registry& registry, std::string_view command) {
     }
   }
   text += "\nhelp\n  --help\n" + wrap("print this text");
-  if (registry.find("preset", command) && !registry.presets().empty()) {
-    text += "\npresets\n" + preset_help(registry, command);
-  }
+  const std::string presets = preset_help(registry, command);
+  if (registry.find("preset", command) && !presets.empty()) text += "\npresets\n" + presets;
+  if (!registry.find("config", command)) return text;
   return text + "\nprecedence: option > configuration file > preset > default\n";
 }
 
