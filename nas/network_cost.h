@@ -9,12 +9,12 @@ namespace enas {
 struct NetworkCost {
   int64_t params = 0;
   int64_t macs = 0;  // of one image's forward pass, taps on the border included
-  // Without those, for square maps at stride 1: a kernel's taps along an axis of s pixels are
-  // k s - (k / 2) (k / 2 + 1).
+  // macs without taps on the border, for square maps at stride 1: along an axis of s pixels a
+  // kernel of k has k s - (k / 2) (k / 2 + 1) taps.
   int64_t inner_macs = 0;
 
   void norm(int64_t channels) { params += 2 * channels; }
-  // A convolution without its normalisation.
+  // A convolution without its normalisation; pixels of its output.
   void conv(int64_t kernel, int64_t in, int64_t out, int64_t pixels) {
     params += kernel * kernel * in * out;
     macs += kernel * kernel * in * out * pixels;

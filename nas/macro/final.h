@@ -38,7 +38,7 @@ class MacroFinal {
     PointwiseBn inputs;  // concat_input: over the chosen sources
     MacroOpLayer op;
     PointwiseBn skips;                    // over skips and the op's output; layers after the first
-    std::vector<ReductionBn> reductions;  // after this layer, of each stored tensor
+    std::vector<ReductionBn> reductions;  // after this layer, of each stored tensor (plan.h)
   };
   void make_layer(const LayerMaker& make, int i, int64_t filters);
   Var run_layer(Pass& pass, int i, const std::vector<Var>& stored);

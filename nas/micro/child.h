@@ -61,7 +61,7 @@ class MicroChild {
   };
   struct Map {  // of a stored output
     int64_t channels;
-    int reductions;
+    int reductions;  // ahead of it
   };
   void make_layer(const LayerMaker& make, int index, const MicroCell* only, Map& before, Map& last,
                   int64_t filters);

@@ -29,7 +29,7 @@ class MicroFinal {
   // images [N, H, W, 3] -> logits [N, classes]. Refuses (usage) another architecture than its own.
   Logits forward(Tape& tape, const Architecture& arch, const Tensor& images, const PassMode& mode);
 
-  // 1 - progress * (layer + 1) / layers * (1 - drop_path_keep), progress = min(1, (step + 1) / T).
+  // 1 - progress (layer + 1) / layers (1 - options.drop_path_keep); progress: see PassMode.
   double drop_path_keep(int layer, double progress) const;
 
   const MicroSpace& space() const { return space_; }
@@ -54,7 +54,7 @@ class MicroFinal {
   };
   struct Map {  // of a stored output
     std::vector<int64_t> widths;
-    int reductions;
+    int reductions;  // ahead of it
   };
   void make_layer(const LayerMaker& make, int index, Map& before, Map& last, int64_t filters);
   void make_inputs(const LayerMaker& make, const std::string& name, Layer& layer, const Map& before,
