@@ -24,8 +24,6 @@ for argument in "$@"; do
     --gtest_output=json:*) json=${argument#*:} ;;
     --gtest_list_tests) printf 'CudaParity.\n  softmax/3x33\n  softmax/64x1000\n  reduce/2-3\n'; exit ;;
     --gtest_filter=CudaParity.softmax/3x33:CudaParity.reduce/2?3) reduced=1 ;;
-    --gtest_filter=*CudaLongSteps.\*) part=steps ;;
-    --gtest_filter=CudaSteps.\*) part=steps ;;
   esac
 done
 [ "${FAKE-}" != parity_hangs ] || [ "${json-}" = "" ] || { echo "[       OK ] A.b (1 ms)"; sleep 60; }
@@ -57,20 +55,33 @@ case $1 in
     arch='0 1'
     [ "${FAKE-}" != architectures_differ ] || [ "$device" = cpu ] || arch='0 2'
     echo "{\"phase\":\"controller\",\"step\":1,\"arch\":\"$arch\"}" >>"$2/metrics.jsonl" ;;
-  run) name=--out; out=$(value "$@"); mkdir -p "$out"; line 1 4.5 "$out" ;;
+  run)
+    name=--out; out=$(value "$@"); mkdir -p "$out"; line 1 4.5 "$out"
+    weights=1
+    [ "${FAKE-}" != weights_differ ] || weights=$out
+    [ "${FAKE-}" != poison_shows ] || weights=${ENAS_CUDA_POISON-0}
+    echo 1 >"$out/shared.safetensors"
+    echo "$weights" >"$out/model.safetensors" ;;
   eval) echo '{"split":"test","ppl":123.4}' ;;
 esac
 TEXT
+cp "$bin/enas_ptb" "$bin/enas_cifar"
 program "$bin/op_bench" <<'TEXT'
 [ "${FAKE-}" != bench_fails ] || { echo "op_bench: broke" >&2; exit 9; }
 echo '{"context":{},"benchmarks":[{"name":"softmax/64x1000/forward","real_time":1000,"time_unit":"ns","bytes":1e12}]}'
 TEXT
 program "$bin/step_bench" <<'TEXT'
-echo "{\"ms_step_median\":2.5,\"gflops\":5000}"
+more=
+[ "${FAKE-}" != conv_allocates ] || more=2
+echo "{\"ms_step_median\":2.5,\"gflops\":5000,\"launches_a_step\":700,\"device_allocations\":${more:-0},\"device_peak_mib\":80}"
 TEXT
 program "$folder/tools/python-with-torch" <<'TEXT'
 [ "$1" != -c ] || exit 0
-echo '{"torch":"2.0","eager":{"ms_step_median":10},"graphed":{"ms_step_median":5}}'
+case $* in
+  *cifar_step_gpu.py*--fast*) echo '{"torch":"2.0","fast":{"failed":"RuntimeError: no compiler"}}' ;;
+  *cifar_step_gpu.py*) echo '{"torch":"2.0","nhwc":{"ms_step_median":7.5},"nchw":{"ms_step_median":9},"graphed":{"ms_step_median":5}}' ;;
+  *) echo '{"torch":"2.0","eager":{"ms_step_median":10},"graphed":{"ms_step_median":5}}' ;;
+esac
 TEXT
 program "$folder/tools/compute-sanitizer" <<'TEXT'
 [ "${FAKE-}" != not_attached ] || { echo "========= Error: Device not supported"; exit 1; }
@@ -98,19 +109,26 @@ expect() {
 }
 options=(--data "$folder")
 expect passes 0 '| steps | passed |' 'memcheck 0, racecheck 0, initcheck 0, synccheck 0' 'test perplexity 123.40' \
-  'softmax/64x1000/forward | 1.00 us | 50.0 %' 'f32 | 2.500 ms a step | 10.0 %' 'we are 4.00 times as fast'
+  'softmax/64x1000/forward | 1.00 us | 50.0 %' 'f32 | 2.500 ms a step | 10.0 %' 'we are 4.00 times as fast' \
+  'micro: 10 steps from one checkpoint' 'macro: 10 steps from one checkpoint' 'memcheck micro 0, memcheck macro 0' \
+  'the same lines and weights three times in both spaces' \
+  'macro shared batch 128 f32 | 2.500 ms a step, 700 launches, 80 MiB | 10.0 %' \
+  'nhwc, micro batch 160 f32 | 7.500 ms a step | we are 3.00 times as fast' 'micro batch 64 f32 fast: RuntimeError: no compiler'
 python3 -c 'import json, sys; assert json.load(open(sys.argv[1]))["result"] == "passed"' "$folder/passes/gpu.json"
 options=()
 expect parity_fails 1 'failed: parity' '1 failed: CudaParity.softmax/3x33' '| ops | passed |' '| ptb | skipped | no --data'
 expect steps_differ 1 'failed: steps' 'largest relative difference of a loss 0.0024' '| sanitizer | passed |'
 expect architectures_differ 1 'failed: steps' 'architectures DIFFER'
+expect weights_differ 1 'failed: cifar' 'micro: a second run has other model.safetensors'
+expect poison_shows 1 'failed: cifar' 'macro: a run in NaN-filled memory has other model.safetensors'
+expect conv_allocates 0 'macro controller batch 128 f32: 2 device allocations in warm steps' '| conv | failed |'
 expect race 1 'failed: sanitizer' 'racecheck 3'
 expect not_attached 0 'sanitizer: cannot run here' 'Device not supported'
 grep -q 'guard 1 poison 1' "$folder/not_attached/gpu.log" || { echo "not_attached: no guards"; failed=1; }
 expect no_ceilings 0 '| ceilings | failed | RuntimeError: gpu_ceilings ended with 5: gpu_ceilings: out of memory' '| ops | passed |'
 expect bench_fails 0 'op_bench ended with 9' '| rnn | passed |'
 options=(--parts parity --seconds 2)
-expect parity_hangs 1 '4 tests, 0 failed; out of time'
+expect parity_hangs 1 '8 tests, 0 failed; out of time'
 expect no_gpu 7 'no GPU: gpu_ceilings: no CUDA driver was found'
 options=(--parts "steps,nonsense")
 expect wrong_part 2 "'nonsense' is none of"
