@@ -17,6 +17,11 @@ const char* label_of(MacroOp op) {
   return kLabels[static_cast<int>(op)];
 }
 
+// "1 layer", "2 layers".
+std::string counted(int n, const std::string& what) {
+  return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
+}
+
 // A text that would be wider than its drawing is cut.
 std::string subtitle_of(const std::string& text, size_t most) {
   if (text.size() <= most) return text;
@@ -55,8 +60,8 @@ void draw_cell(Drawing& drawing, const std::string& prefix, const std::string& n
 Drawing draw(const MicroSpace& space, const Architecture& arch) {
   const MicroArch cells = space.decode(arch);
   Drawing drawing;
-  drawing.title = "Normal cell and reduction cell, " + std::to_string(space.nodes()) +
-                  " nodes after the two inputs";
+  drawing.title =
+      "Normal cell and reduction cell, " + counted(space.nodes(), "node") + " after the two inputs";
   drawing.subtitle = subtitle_of(space.to_string(arch), 110);
   draw_cell(drawing, "n", "normal cell", cells.normal);
   draw_cell(drawing, "r", "reduction cell", cells.reduction);
@@ -70,7 +75,7 @@ Drawing draw(const MacroSpace& space, const Architecture& arch) {
   };
   Drawing drawing;
   drawing.chain = true;
-  drawing.title = "Network of " + std::to_string(space.layers()) + " layers";
+  drawing.title = "Network of " + counted(space.layers(), "layer");
   drawing.subtitle = subtitle_of(space.to_string(arch), space.layers() > 12 ? 90 : 50);
   drawing.nodes.push_back({"stem", "stem", NodeKind::input, "", ""});
   for (int i = 0; i < space.layers(); ++i) {

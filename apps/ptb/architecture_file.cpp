@@ -49,7 +49,8 @@ Drawing draw_cell(const RnnSpace& space, const Architecture& arch, bool with_spa
     return std::find(cell.loose_ends.begin(), cell.loose_ends.end(), node) != cell.loose_ends.end();
   };
   Drawing drawing;
-  drawing.title = "Recurrent cell, " + std::to_string(space.nodes()) + " nodes after node 0";
+  drawing.title = "Recurrent cell, " + std::to_string(space.nodes()) +
+                  (space.nodes() == 1 ? " node" : " nodes") + " after node 0";
   drawing.subtitle = space.to_string(arch);
   drawing.chain = with_space;
   if (!drawing.chain) drawing.nodes.push_back({"x", "x_t", NodeKind::input, "", ""});

@@ -41,18 +41,27 @@ double width_of(const std::vector<Entry>& entries) {
   return std::max(0.0, width);
 }
 
-// Rows of entries, centred within `width`, from *bottom on, which grows by their height.
-std::string legend(const std::vector<Entry>& entries, double width, double* bottom) {
-  std::vector<std::vector<Entry>> rows;
+// As few rows as fit, with nearly the same number of entries.
+std::vector<std::vector<Entry>> rows_of(const std::vector<Entry>& entries, double width) {
+  std::size_t count = 0;
   double used = 0;
   for (const Entry& entry : entries) {
-    if (rows.empty() || used + width_of(entry) > width - 2 * kMargin + kEntryGap + 0.5) {
-      rows.emplace_back();
+    if (count == 0 || used + width_of(entry) > width + kEntryGap + 0.5) {
+      ++count;
       used = 0;
     }
-    rows.back().push_back(entry);
     used += width_of(entry);
   }
+  std::vector<std::vector<Entry>> rows(count);
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    rows[i * count / entries.size()].push_back(entries[i]);
+  }
+  return rows;
+}
+
+// Rows of entries, centred within `width`, from *bottom on, which grows by their height.
+std::string legend(const std::vector<Entry>& entries, double width, double* bottom) {
+  const std::vector<std::vector<Entry>> rows = rows_of(entries, width - 2 * kMargin);
   std::string text;
   if (!rows.empty()) *bottom += 14;
   for (const std::vector<Entry>& row : rows) {
