@@ -2,8 +2,12 @@
 // sections 2.4, 3.4, 7 and 8), and those of networks that are built.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "nas/macro/cost.h"
 #include "nas/micro/cost.h"
+#include "tests/nas/policies.h"
 #include "tests/nas/refusal.h"
 
 namespace enas {
@@ -81,19 +85,63 @@ TEST(MicroCost, PublishedFinalNetwork) {
   EXPECT_EQ(micro_final_cost(space, arch, options).params, 3894372 + 494848);
 }
 
+// Expected multiply-adds, in millions, of a uniform architecture of N = 6, F = 20, by hand. A
+// kernel k has k^2 P taps on P pixels, on s x s of them without the border (k s - (k / 2) (k / 2 +
+// 1))^2. Of a cell's C channels: 2 edges a node, each with 2/5 of 2 (C taps + C^2 P) for sep3 and
+// for sep5; C^2 P a loose end. Node k is loose if both edges of every later node j miss it, each
+// with probability (j - 1) / j: together (k / last)^2, for either input (1 / last)^2.
+double mean_macs(int nodes, int first_loose, bool border) {
+  const double last = nodes + 1;
+  double loose = 0;
+  for (int k = first_loose; k <= nodes + 1; ++k) loose += std::pow(std::max(k, 1) / last, 2);
+  const auto taps = [&](int k, double side) {
+    return std::pow(k * side - (border ? 0 : k / 2 * (k / 2 + 1)), 2);
+  };
+  const auto cell = [&](double c, double side) {
+    const double point = c * c * side * side;
+    const double edge = 2 * (c * (taps(3, side) + taps(5, side)) + 2 * point) / kMicroOps;
+    return 2 * nodes * edge + loose * point;
+  };
+  const double stem = 3 * 60 * taps(3, 32), head = 80 * 10;
+  // Layers 0 and 1 calibrate the stem's 60 channels, 0 both inputs; reductions reduce two inputs.
+  const double inputs = 3 * 60 * 20 * 1024 + 2 * 20 * 40 * 256 + 2 * 40 * 80 * 64;
+  return (stem + inputs + 2 * cell(20, 32) + 3 * cell(40, 16) + 3 * cell(80, 8) + head) / 1e6;
+}
+
+// docs/method.md section 8: 51.1 M without the border. Its 52.4 M with it takes only computed nodes
+// for loose ends (2.5 a cell); by section 3.1 an input that nobody reads is one too (2.556 a cell),
+// which the networks follow: 52.6 M.
 TEST(MicroCost, MeanMultiplyAddsOfTheSearchNetwork) {
-  const MicroSpace space;
+  EXPECT_NEAR(mean_macs(5, 0, false), 51.1, 0.05);
+  EXPECT_NEAR(mean_macs(5, 2, true), 52.4, 0.05);
+  EXPECT_NEAR(mean_macs(5, 0, true), 52.591, 5e-4);
   const MicroChildOptions options{.normal_cells = 6, .filters = 20};
-  double mean = 0, inner = 0;
-  constexpr uint64_t kSamples = 4000;
-  for (uint64_t seed = 0; seed < kSamples; ++seed) {
-    const Architecture arch = test::random_architecture(space, seed);
-    const NetworkCost cost = micro_child_cost(space, arch, options);
-    mean += static_cast<double>(cost.macs) / kSamples;
-    inner += static_cast<double>(cost.inner_macs) / kSamples;
-  }
-  EXPECT_NEAR(mean / 1e6, 52.4, 0.5);
-  EXPECT_NEAR(inner / 1e6, 51.1, 0.5);
+  struct Mean {
+    double all = 0, inner = 0, squares = 0;
+    Mean(const MicroSpace& space, const std::vector<Architecture>& archs,
+         const MicroChildOptions& options) {
+      const auto n = static_cast<double>(archs.size());
+      for (const Architecture& arch : archs) {
+        const NetworkCost cost = micro_child_cost(space, arch, options);
+        const double macs = static_cast<double>(cost.macs) / 1e6;
+        all += macs / n, squares += macs * macs / n;
+        inner += static_cast<double>(cost.inner_macs) / 1e6 / n;
+      }
+    }
+  };
+  const MicroSpace tiny(1), space;
+  const DecisionList list = tiny.decisions(MicroSpace::policy_shape());
+  const Mean exact(tiny, test::enumerate(list), options);
+  EXPECT_NEAR(exact.all, mean_macs(1, 0, true), 1e-9);
+  EXPECT_NEAR(exact.inner, mean_macs(1, 0, false), 1e-9);
+  constexpr int64_t kSamples = 4000;
+  const Mean sampled(
+      space, uniform_architectures(space.decisions({}), kSamples, Random{1, Stream::test, 0}),
+      options);
+  const double error = std::sqrt((sampled.squares - sampled.all * sampled.all) / kSamples);
+  EXPECT_LT(error, 0.2);
+  EXPECT_NEAR(sampled.all, mean_macs(5, 0, true), 4 * error);
+  EXPECT_NEAR(sampled.inner, mean_macs(5, 0, false), 4 * error);
 }
 
 // Of every architecture and switch, the parameters of the network that is built.
