@@ -82,6 +82,10 @@ Split split(const Registry& registry, const std::string& command, int argc,
   for (int i = argc - 1; i >= 2; --i) reversed.emplace_back(argv[i]);
   try {
     app.parse(reversed);
+  } catch (const CLI::ArgumentMismatch& error) {  // "--batch: 1 required  missing"
+    const std::string text = error.what();
+    fail(ErrorKind::usage, where, text.substr(0, text.find(':')), " needs a value; try ", where,
+         " --help");
   } catch (const CLI::ParseError& error) {
     fail(ErrorKind::usage, where, error.what(), "; try ", where, " --help");
   }

@@ -13,6 +13,8 @@ WeightSource weight_source(const App& app, const std::string& command, const std
   check(exists(weights), ErrorKind::usage, where, weights,
         " does not exist; expected a run directory or a model.safetensors");
   if (!is_run_directory(weights)) {
+    check(!is_directory(weights), ErrorKind::usage, where, weights,
+          " is a folder without run.json; expected a run directory or a model.safetensors");
     check(!data.empty(), ErrorKind::usage, where, "needs --data, the ", app.terms.data, " that ",
           weights, " was trained on");
     return {weights, data};

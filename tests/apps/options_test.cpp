@@ -155,6 +155,8 @@ TEST(Options, BadValuesNameRangeAndFound) {
   expect_refused({"run", "--device", "gpu"}, {"cpu, cuda, auto"});
   expect_refused({"run", "--hidden"}, {"--hidden"});
   expect_refused({"run", "--data", "--seed", "3"}, {"--data needs a value", "--seed"});
+  expect_refused({"run", "--data"}, {"--data needs a value", "run --help"});
+  expect_refused({"run", "--data="}, {"--data needs a value"});
   expect_refused({"run", "--seed", "1", "--seed", "2"}, {"given 2 times"});
   expect_refused({"run", "--dense=maybe"}, {"true or false"});
 }

@@ -96,6 +96,7 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"NoRunToDerive", {"derive", "/nowhere"}, 2, {"/nowhere: no such run directory"}},
         Row{"NoRunToEvaluate", {"eval", "--weights", "/nowhere"}, 2, {"/nowhere", "not exist"}},
         Row{"NoWeights", {"eval"}, 2, {"needs --weights"}},
+        Row{"FolderOfNoRun", {"eval", "--weights", "FOLDER"}, 2, {"without run.json"}},
         Row{"NoArch", kTrain, 2, {"needs --arch"}},
         Row{"Cuda", kSearch + Arguments{"--device", "cuda"}, 7, {"--device cuda: "}}),
     [](const auto& row) { return std::string(row.param.name); });
