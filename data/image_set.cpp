@@ -14,6 +14,7 @@
 #include "data/grouped.h"
 #include "data/image_folder.h"
 #include "data/image_source.h"
+#include "data/scale_images.h"
 #include "data/stb_image.h"
 #include "data/text.h"
 
@@ -179,15 +180,15 @@ ImageData train_on_all(ImageData data) {
   return data;
 }
 
-Tensor load_image(const std::string& path, int64_t height, int64_t width) {
+Tensor load_image(const std::string& path, int64_t height, int64_t width, bool scale) {
   const std::string bytes = read_file(path, kLargestImage);
   const ImageSize size = image_size(bytes, path);
-  check(size == ImageSize{height, width}, ErrorKind::data, path, "found ", size.width, " x ",
-        size.height, " pixels; expected ", width, " x ", height,
+  check(scale || size == ImageSize{height, width}, ErrorKind::data, path, "found ", size.width,
+        " x ", size.height, " pixels; expected ", width, " x ", height,
         ", the size that the model was trained on: crop or resize it first");
-  Tensor image(Shape{1, height, width, 3}, DType::u8);
+  Tensor image(Shape{1, size.height, size.width, 3}, DType::u8);
   decode_image(bytes, path, size, image.data<uint8_t>());
-  return image;
+  return size == ImageSize{height, width} ? image : scale_images(image, height, width);
 }
 
 }  // namespace enas

@@ -32,6 +32,7 @@ struct ImageData {
   ImageSet train, valid, test;        // test may be empty
   ChannelMoments moments;             // of train
   uint64_t fingerprint = 0;           // over pixels, labels, classes and parts
+  bool scaled = false;                // by scale_images.h, to a size that the user chose
 
   int64_t height() const { return train.images.size(1); }
   int64_t width() const { return train.images.size(2); }
@@ -48,8 +49,8 @@ ImageData load_images(const std::string& path_or_builtin, uint64_t seed);
 // train: everything, with its moments; valid: nothing.
 ImageData train_on_all(ImageData data);
 
-// One PNG or JPEG as u8 [1, H, W, 3], for `predict`. Refuses (kind data) another size than
-// height x width: nothing is resized.
-Tensor load_image(const std::string& path, int64_t height, int64_t width);
+// One PNG or JPEG as u8 [1, height, width, 3], for `predict`. Another size is scaled where `scale`
+// says so, else refused (kind data).
+Tensor load_image(const std::string& path, int64_t height, int64_t width, bool scale = false);
 
 }  // namespace enas

@@ -7,6 +7,9 @@
 #include "apps/cifar/options.h"
 #include "apps/cifar/plan.h"
 #include "apps/cifar/weights.h"
+#include "apps/run/device.h"
+#include "apps/run/device_plan.h"
+#include "data/scale_images.h"
 #include "nas/macro/cost.h"
 #include "nas/micro/cost.h"
 
@@ -18,6 +21,25 @@ using DataHandle = std::shared_ptr<const ImageData>;
 ImageShape shape_of(const ImageData& data) {
   return {static_cast<int64_t>(data.classes.size()), data.height()};
 }
+
+// The images as they were loaded and in the size that was asked for last, made once.
+class Sized {
+ public:
+  explicit Sized(DataHandle data) : loaded_(std::move(data)) {}
+  const DataHandle& loaded() const { return loaded_; }
+  const DataHandle& at(int64_t size) {  // 0: as loaded
+    check(size == 0 || size >= 4, ErrorKind::usage, "enas_cifar", "--image-size ", size,
+          " is out of range; expected 4 to 4096, or 0");
+    if (size == 0) return loaded_;
+    if (scaled_ == nullptr || scaled_->height() != size)
+      scaled_ = std::make_shared<const ImageData>(scaled_to(*loaded_, size));
+    return scaled_;
+  }
+  const DataHandle& of(const Settings& settings) { return at(settings.integer("image-size")); }
+
+ private:
+  DataHandle loaded_, scaled_;
+};
 
 Learner shared_learner(const DataHandle& data, const CifarOptions& options,
                        const ImageSpace& space) {
@@ -45,16 +67,12 @@ Learner shared_learner(const DataHandle& data, const CifarOptions& options,
 NetworkCost stand_alone_cost(const CifarOptions& options, const std::string& command,
                              const ImageShape& shape, const ImageSpace& space,
                              const Architecture& arch) {
-  const bool final_network = command == "run";
-  if (const auto* macro = std::get_if<MacroSpace>(&space)) {
-    return final_network ? macro_final_cost(*macro, arch, options.macro_final(shape), shape.size)
-                         : macro_child_cost(*macro, arch, options.macro_child(shape), shape.size);
-  }
-  const auto& micro = std::get<MicroSpace>(space);
-  if (!final_network) return micro_child_cost(micro, arch, options.micro_child(shape));
+  if (command != "run") return child_cost(options, space, shape, arch);
+  const auto* micro = std::get_if<MicroSpace>(&space);
+  if (micro == nullptr) return final_cost(options, space, shape, arch);
   MicroFinalOptions network = options.micro_final(shape);
   network.auxiliary = false;
-  return micro_final_cost(micro, arch, network);
+  return micro_final_cost(*micro, arch, network);
 }
 
 Search image_search(const DataHandle& data, const Settings& settings, const std::string& command) {
@@ -170,32 +188,56 @@ void rehearse_images(const DataHandle& data, const std::string& command, const S
         "--retrain picks on held-out images, --train-on-all holds none out");
 }
 
+std::string plan_of_images(const Bench& bench, const ImageData& data, const std::string& command,
+                           const Settings& settings) {
+  std::string text = plan_text(command, settings, data);
+  if constexpr (kWithCuda) {
+    if (device_of(settings) == Device::cuda) {
+      const CifarOptions options(settings, command);
+      const ImageSpace space =
+          command == "train" ? options.space_of(settings.text("arch")) : options.space();
+      const ImageShape shape = shape_of(data);
+      const auto of = [](const NetworkCost& cost) {
+        return PlanCost{static_cast<double>(cost.macs), static_cast<double>(cost.params)};
+      };
+      text += device_plan_text(
+          bench, command, settings,
+          {[&](const Architecture& arch) { return of(child_cost(options, space, shape, arch)); },
+           [&](const Architecture& arch) { return of(final_cost(options, space, shape, arch)); }});
+    }
+  }
+  return text;
+}
+
 }  // namespace
 
 Bench image_bench(DataHandle data) {
+  const auto sized = std::make_shared<Sized>(data);
   Bench bench;
   bench.description = data->description;
   bench.warnings = data->warnings;
   bench.fingerprint = data->fingerprint;
   if (data->test.size() == 0) bench.splits = {"valid"};
-  bench.search = [data](const Settings& settings, const std::string& command) {
-    return image_search(data, settings, command);
+  bench.search = [sized](const Settings& settings, const std::string& command) {
+    return image_search(sized->of(settings), settings, command);
   };
-  bench.training = [data](const Settings& settings, const std::string& command,
-                          const std::string& arch) {
-    return image_training(data, settings, command, arch);
+  bench.training = [sized](const Settings& settings, const std::string& command,
+                           const std::string& arch) {
+    return image_training(sized->of(settings), settings, command, arch);
   };
   bench.selects = [](const Settings& settings) { return !settings.flag("train-on-all"); };
-  bench.model = [data](const std::string& weights, Device device) -> Evaluator {
+  bench.model = [sized](const std::string& weights, Device device) -> Evaluator {
     const auto model = std::make_shared<const ImageModel>(load_image_model(weights, device));
-    check_image_data(model->file.file.metadata, *data, weights);
-    return [data, model](const std::string& split) { return evaluate(*model, *data, split); };
+    const ImageExtent& extent = model->file.extent;
+    const DataHandle images = sized->at(extent.scaled ? extent.height : 0);
+    check_image_data(model->file.file.metadata, *images, weights);
+    return [images, model](const std::string& split) { return evaluate(*model, *images, split); };
   };
-  bench.rehearse = [data](const std::string& command, const Settings& settings) {
-    rehearse_images(data, command, settings);
+  bench.rehearse = [sized](const std::string& command, const Settings& settings) {
+    rehearse_images(sized->of(settings), command, settings);
   };
-  bench.plan = [data](const std::string& command, const Settings& settings) {
-    return plan_text(command, settings, *data);
+  bench.plan = [sized, bench](const std::string& command, const Settings& settings) {
+    return plan_of_images(bench, *sized->of(settings), command, settings);
   };
   return bench;
 }

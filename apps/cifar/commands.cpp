@@ -43,7 +43,8 @@ int predict(const App& app, const Invocation& call) {
   std::string list;
   for (size_t i = 1; i < call.operands.size(); ++i) {
     const std::string& path = call.operands[i];
-    const Tensor image = load_image(path, model.file.shape.size, model.file.shape.size);
+    const ImageExtent& extent = model.file.extent;
+    const Tensor image = load_image(path, extent.height, extent.width, extent.scaled);
     const std::vector<Guess> guesses =
         top_guesses(model.predict(image)[0], model.file.classes, settings.integer("top"));
     std::string line;

@@ -73,6 +73,11 @@ void add_method_options(Registry& registry) {
   registry.add(of(integer_option("nodes", "5", 1, MicroSpace::kMostNodes,
                                  "micro: computed nodes of a cell", "docs/method.md 3.1", group),
                   {"run", "search", "arch"}));
+  registry.add(of(integer_option("image-size", "0", 0, 4096,
+                                 "side of the square that images are scaled to, from 4 on; 0: "
+                                 "the size that they have",
+                                 "docs/interface.md", "data", "pixels"),
+                  {"run", "search", "train"}));
   const auto parity = [&](std::vector<std::string> commands, std::vector<std::string> choices) {
     registry.add({.name = "parity",
                   .kind = OptionKind::choice_list,

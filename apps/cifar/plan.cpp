@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "apps/cifar/options.h"
 #include "apps/run/console.h"
 #include "apps/run/measured_rate.h"
 #include "nas/macro/cost.h"
@@ -62,11 +61,7 @@ NetworkCost mean_cost(const ImageSpace& space, const CifarOptions& options,
   for (const Architecture& arch :
        uniform_architectures(decisions_of(space, options.policy()), kDrawn,
                              Random{options.seed(), Stream::uniform_sample, 0})) {
-    const auto* macro = std::get_if<MacroSpace>(&space);
-    const NetworkCost cost =
-        macro != nullptr
-            ? macro_child_cost(*macro, arch, options.macro_child(shape), shape.size)
-            : micro_child_cost(std::get<MicroSpace>(space), arch, options.micro_child(shape));
+    const NetworkCost cost = child_cost(options, space, shape, arch);
     sum.params += cost.params / kDrawn, sum.macs += cost.macs / kDrawn;
   }
   return sum;
@@ -120,15 +115,14 @@ Phase train_phase(const CifarOptions& options, const ImageData& data, const Imag
               options.train_epochs(),
               1,
               static_cast<double>(data.valid.size())};
+  phase.cost = final_cost(options, space, shape, arch);
   if (const auto* macro = std::get_if<MacroSpace>(&space)) {
     const MacroFinalOptions network = options.macro_final(shape);
-    phase.cost = macro_final_cost(*macro, arch, network, shape.size);
     phase.shape = fmt::format("{}, {} filters", size_of(space), network.filters);
     phase.kept_floats = kept_of(shape.size, network.filters, macro->layers(), kMacroMaps, true);
   } else {
     const MicroFinalOptions network = options.micro_final(shape);
     const auto& micro = std::get<MicroSpace>(space);
-    phase.cost = micro_final_cost(micro, arch, network);
     phase.shape = fmt::format("{} normal cells, {}, {} filters", network.normal_cells,
                               size_of(space), network.filters);
     phase.kept_floats =
@@ -139,6 +133,20 @@ Phase train_phase(const CifarOptions& options, const ImageData& data, const Imag
 }
 
 }  // namespace
+
+NetworkCost child_cost(const CifarOptions& options, const ImageSpace& space,
+                       const ImageShape& shape, const Architecture& arch) {
+  if (const auto* macro = std::get_if<MacroSpace>(&space))
+    return macro_child_cost(*macro, arch, options.macro_child(shape), shape.size);
+  return micro_child_cost(std::get<MicroSpace>(space), arch, options.micro_child(shape));
+}
+
+NetworkCost final_cost(const CifarOptions& options, const ImageSpace& space,
+                       const ImageShape& shape, const Architecture& arch) {
+  if (const auto* macro = std::get_if<MacroSpace>(&space))
+    return macro_final_cost(*macro, arch, options.macro_final(shape), shape.size);
+  return micro_final_cost(std::get<MicroSpace>(space), arch, options.micro_final(shape));
+}
 
 std::string plan_text(const std::string& command, const Settings& settings, const ImageData& data) {
   const CifarOptions options(settings, command);

@@ -65,25 +65,36 @@ const char* text(bool value) { return value ? "true" : "false"; }
 
 Metadata image_metadata(const ImageSpace& space, const ImageData& data,
                         const ChannelMoments& moments, const std::string& config) {
-  return {{"format", kWeightsFormat},
-          {"space", space_name(space)},
-          {"classes", std::to_string(data.classes.size())},
-          {"class_names", nlohmann::json(data.classes).dump()},
-          {"image_size", std::to_string(data.height())},
-          {"mean", join(moments.mean)},
-          {"deviation", join(moments.deviation)},
-          {"config", config}};
+  Metadata metadata = {{"format", kWeightsFormat},
+                       {"space", space_name(space)},
+                       {"classes", std::to_string(data.classes.size())},
+                       {"class_names", nlohmann::json(data.classes).dump()},
+                       {"image_size", std::to_string(data.height())},
+                       {"mean", join(moments.mean)},
+                       {"deviation", join(moments.deviation)},
+                       {"config", config}};
+  if (data.width() != data.height()) metadata["image_width"] = std::to_string(data.width());
+  if (data.scaled) metadata["scaled"] = "true";
+  return metadata;
+}
+
+ImageExtent image_extent(const Metadata& metadata, const std::string& path) {
+  const int64_t height = metadata_integer(metadata, "image_size", path, 4096);
+  const bool wide = metadata.count("image_width") != 0;
+  return {height, wide ? metadata_integer(metadata, "image_width", path, 4096) : height,
+          metadata.count("scaled") != 0 && flag(metadata, "scaled", path)};
 }
 
 void check_image_data(const Metadata& metadata, const ImageData& data, const std::string& path) {
-  const int64_t size = metadata_integer(metadata, "image_size", path, 4096);
+  const ImageExtent extent = image_extent(metadata, path);
   const std::vector<std::string> names = class_names(metadata, path);
   check(names == data.classes, ErrorKind::checkpoint, path, "was trained on other classes (",
         names.size(), ", the data have ", data.classes.size(),
         names.size() == data.classes.size() ? " others" : "",
         "); give --data the images of its run");
-  check(size == data.height(), ErrorKind::checkpoint, path, "was trained on images of ", size, "x",
-        size, ", the data's are ", data.height(), "x", data.width());
+  check(extent.height == data.height() && extent.width == data.width(), ErrorKind::checkpoint, path,
+        "was trained on images of ", extent.width, "x", extent.height, ", the data's are ",
+        data.width(), "x", data.height());
 }
 
 void add_final_options(Metadata& metadata, const MacroFinalOptions& options) {
@@ -107,7 +118,8 @@ ModelFile load_model_file(const std::string& path) {
   const auto arch = metadata.find("arch");
   check(arch != metadata.end(), ErrorKind::checkpoint, path,
         "holds shared weights, no single architecture; expected a model.safetensors of train");
-  ModelFile model{file, MicroSpace(1), {}, {}, {}, class_names(metadata, path)};
+  ModelFile model{
+      file, MicroSpace(1), {}, {}, {}, class_names(metadata, path), image_extent(metadata, path)};
   try {
     model.space = image_space_of(arch->second, macro, arch->second.rfind("concat:", 0) == 0);
     model.arch = parse(model.space, arch->second);
@@ -117,8 +129,7 @@ ModelFile load_model_file(const std::string& path) {
   model.moments = {triple(metadata, "mean", path), triple(metadata, "deviation", path)};
   for (const double deviation : model.moments.deviation)
     check(deviation > 0, ErrorKind::checkpoint, path, "metadata 'deviation' is not positive");
-  model.shape = {metadata_integer(metadata, "classes", path, 1 << 20),
-                 metadata_integer(metadata, "image_size", path, 4096)};
+  model.shape = {metadata_integer(metadata, "classes", path, 1 << 20), model.extent.height};
   check(model.shape.classes == static_cast<int64_t>(model.classes.size()), ErrorKind::checkpoint,
         path, "metadata 'classes' is ", model.shape.classes, ", but ", model.classes.size(),
         " are named");

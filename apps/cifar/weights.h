@@ -12,6 +12,12 @@ namespace enas {
 // What every weight file says of its data.
 Metadata image_metadata(const ImageSpace& space, const ImageData& data,
                         const ChannelMoments& moments, const std::string& config);
+// The images of a file: their size, and whether they were scaled to it.
+struct ImageExtent {
+  int64_t height = 32, width = 32;
+  bool scaled = false;
+};
+ImageExtent image_extent(const Metadata& metadata, const std::string& path);
 // Refuses (kind checkpoint) a file for other classes or another image size, naming both.
 void check_image_data(const Metadata& metadata, const ImageData& data, const std::string& path);
 
@@ -26,6 +32,7 @@ struct ModelFile {
   ChannelMoments moments;
   ImageShape shape;
   std::vector<std::string> classes;
+  ImageExtent extent;
 };
 ModelFile load_model_file(const std::string& path);
 MacroFinalOptions macro_final_options(const ModelFile& model);

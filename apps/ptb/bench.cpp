@@ -6,11 +6,11 @@
 #include <cmath>
 
 #include "apps/ptb/architecture_file.h"
-#include "apps/ptb/device_plan.h"
 #include "apps/ptb/model.h"
 #include "apps/ptb/options.h"
 #include "apps/ptb/plan.h"
 #include "apps/ptb/weights.h"
+#include "apps/run/device_plan.h"
 
 namespace enas {
 namespace {
@@ -168,11 +168,26 @@ void rehearse_text(const CorpusHandle& corpus, const std::string& command,
   }
 }
 
-std::string plan_of_text(const CorpusHandle& corpus, const std::string& command,
+std::string plan_of_text(const Bench& bench, const CorpusHandle& corpus, const std::string& command,
                          const Settings& settings) {
   std::string text = plan_text(command, settings, *corpus);
   if constexpr (kWithCuda) {
-    if (device_of(settings) == Device::cuda) text += device_plan_text(command, settings, *corpus);
+    if (device_of(settings) == Device::cuda) {
+      const PtbOptions options(settings, command);
+      const int64_t vocabulary = corpus->vocabulary.size();
+      const auto of = [](const CellCost& cost) {
+        return PlanCost{static_cast<double>(cost.macs), static_cast<double>(cost.params)};
+      };
+      text +=
+          device_plan_text(bench, command, settings,
+                           {[&](const Architecture&) {
+                              return of(cost_of(options.space(), options.shared_child(vocabulary)));
+                            },
+                            [&](const Architecture& arch) {
+                              return of(cost_of(RnnSpace(static_cast<int>(arch.choices.size() / 2)),
+                                                options.final_child(vocabulary)));
+                            }});
+    }
   }
   return text;
 }
@@ -197,8 +212,8 @@ Bench text_bench(CorpusHandle corpus) {
   bench.rehearse = [corpus](const std::string& command, const Settings& settings) {
     rehearse_text(corpus, command, settings);
   };
-  bench.plan = [corpus](const std::string& command, const Settings& settings) {
-    return plan_of_text(corpus, command, settings);
+  bench.plan = [corpus, bench](const std::string& command, const Settings& settings) {
+    return plan_of_text(bench, corpus, command, settings);
   };
   return bench;
 }

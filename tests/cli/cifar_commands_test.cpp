@@ -119,6 +119,53 @@ TEST_P(CifarSpace, RandomSearchHasABestOfItsOwn) {
   EXPECT_EQ(json(run_ + "/arch/best.json").at("source"), "random");
 }
 
+// Every stage, every command that reads weights; 19 pixels become 10, then 5.
+TEST_P(CifarSpace, OddSizesAndTenFiltersRun) {
+  const auto odd = [&](const std::string& command, const std::string& out) {
+    const std::string filters = command == "run" ? "--train-filters" : "--filters";
+    return with(with(small_images(command, GetParam(), data_, out), "--filters", "10"), filters,
+                "10") +
+           Arguments{"--image-size", "19", "--max-steps", "2"};
+  };
+  const Outcome plan = done(odd("run", run_) + Arguments{"--plan"});
+  EXPECT_TRUE(contains(plan.out, "10 filters, batch")) << plan.out;
+  done(odd("run", run_));
+  const Json tested = json_of({"eval", "--weights", run_ + "/model.safetensors", "--data", data_,
+                               "--split", "test", "--json"});
+  EXPECT_EQ(tested.at("accuracy"), json(run_ + "/eval.json").at("test"));
+  EXPECT_EQ(json_of({"eval", "--weights", run_, "--split", "test", "--json"}), tested);
+  // Images of any size are scaled as those of the training were.
+  const std::string image = folder_.write("image.png", png_pattern(32, 40, 1));
+  EXPECT_EQ(json_of({"predict", run_, image, "--json"}).at("images").size(), 1u);
+  const auto metadata = read_safetensors(run_ + "/model.safetensors").metadata;
+  EXPECT_EQ(metadata.at("image_size") + metadata.at("scaled"), "19true");
+  done({"derive", run_, "--samples", "2"});
+  EXPECT_EQ(enas_cifar(folder_, with(odd("search", folder_ / "small"), "--image-size", "3")).code,
+            2);
+}
+
+// As they are: the network takes any size, also one that is not square.
+TEST_P(CifarSpace, AFolderOfOddImagesRuns) {
+  for (int i = 0; i < 40; ++i) {
+    const std::string folder = std::string("images/train/") + (i % 2 == 0 ? "even" : "odd");
+    fs::create_directories(folder_ / folder);
+    folder_.write(folder + "/" + std::to_string(i) + ".png", png_pattern(11, 9, 3 * i, 1 + i % 2));
+  }
+  Arguments call = small_images("run", GetParam(), folder_ / "images", run_);
+  for (const char* option : {"--batch", "--train-batch"}) call = with(call, option, "12");
+  for (const char* option : {"--reward-batch", "--train-valid-batch"})
+    call = with(call, option, "4");
+  if (std::string(GetParam()) == "micro") call = with(call, "--train-auxiliary", "off");
+  const Outcome outcome = done(call + Arguments{"--max-steps", "2"});
+  EXPECT_EQ(outcome.out.rfind("image", 0), 0u) << outcome.out;
+  EXPECT_TRUE(contains(outcome.out, "11 x 9 pixels, 2 classes")) << outcome.out;
+  const std::string image = folder_.write("image.png", png_pattern(11, 9, 1)),
+                    turned = folder_.write("turned.png", png_pattern(9, 11, 1));
+  EXPECT_EQ(json_of({"predict", run_, image, "--json"}).at("images").size(), 1u);
+  EXPECT_EQ(enas_cifar(folder_, {"predict", run_, turned}).code, 3);
+  EXPECT_EQ(json_of({"eval", "--weights", run_, "--split", "valid", "--json"}).at("images"), 4);
+}
+
 TEST_P(CifarSpace, PlansAndExports) {
   const Outcome plan = done(small_images("run", GetParam(), data_, run_) + Arguments{"--plan"});
   EXPECT_TRUE(contains(plan.out, "multiply-adds an image")) << plan.out;
