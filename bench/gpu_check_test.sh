@@ -90,7 +90,7 @@ program "$folder/tools/compute-sanitizer" <<'TEXT'
 echo "========= ERROR SUMMARY: 0 errors"
 TEXT
 
-tar -C "$folder" -czf "$folder/bundle/programs.tar.gz" bin
+tar -C "$folder" -cJf "$folder/bundle/programs.tar.xz" bin
 
 failed=0
 # A case: name, expected exit status, expected texts in gpu.md or the output; FAKE is the name.
