@@ -91,9 +91,22 @@ inline Floats each_of_four(const float* p) {
   // Without `maskz` and `zext`, g++ 12 warns of an operand that its header leaves undefined.
   return _mm512_maskz_permutexvar_ps(0xffff, lanes, _mm512_zextps128_ps512(_mm_loadu_ps(p)));
 }
-// A vector that holds p[0 ... 4) four times.
+// A vector that holds p[0 ... 4) four times: a load alone, where the other takes the port of an
+// FMA.
 inline Floats four_of_each(const float* p) {
   return _mm512_maskz_broadcast_f32x4(0xffff, _mm_loadu_ps(p));
+}
+// Sums of neighbouring lanes in fours: lane 4 i + j of the result is that of lanes 4 j to 4 j + 3
+// of v[i].
+inline Floats sums_of_fours(const Floats (&v)[4]) {
+  const auto half = [](__m512 a, __m512 b) {  // a0 + a2, b0 + b2, a1 + a3, b1 + b3 of each four
+    return _mm512_maskz_unpacklo_ps(0xffff, a, b) + _mm512_maskz_unpackhi_ps(0xffff, a, b);
+  };
+  const __m512d low = _mm512_castps_pd(half(v[0], v[1])), high = _mm512_castps_pd(half(v[2], v[3]));
+  const __m512 sums = _mm512_castpd_ps(_mm512_maskz_unpacklo_pd(0xff, low, high)) +
+                      _mm512_castpd_ps(_mm512_maskz_unpackhi_pd(0xff, low, high));
+  const __m512i turned = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  return _mm512_maskz_permutexvar_ps(0xffff, turned, sums);
 }
 #endif
 

@@ -49,9 +49,9 @@ void panels_pack(const float* w, int64_t row, int64_t column, int64_t at, int64_
         to[j] = source < used ? from[source * column] : 0.0f;
       }
       if (!quads) continue;
-      float* const four = panel + total * pitch + (at + k) / 4 * shape.width + (at + k) % 4 * 4;
+      float* const four = panel + total * pitch + (at + k) / 4 * shape.width + (at + k) % 4;
       for (int64_t j = 0; j < 4; ++j)
-        four[j] = whole + j < used ? from[(whole + j) * column] : 0.0f;
+        four[4 * j] = whole + j < used ? from[(whole + j) * column] : 0.0f;
     }
   }
 }

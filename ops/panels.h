@@ -14,7 +14,7 @@ namespace enas {
 
 // Rows of a matrix from which on its last few columns may lie four rows a vector: folding their
 // sums costs more than it saves where there are fewer.
-constexpr int64_t kQuadDepth = 64;
+constexpr int64_t kQuadDepth = 8;
 
 // Row r of the product reads `depth` floats at a + r * stride.
 struct PanelRun {

@@ -55,14 +55,22 @@ inline void tile(const Task& task, int64_t first) {
 
 #if defined(__AVX512F__)
 // At most four columns past whole vectors, as of 20 or 36, would fill a quarter of their vector:
-// it holds them for four rows of the matrix at once, lane 4 (k % 4) + column, and its sums are
-// folded at the end.
-inline void fold_quads(float* c, Floats sum, int64_t columns, bool add) {
-  float lanes[kWidth] __attribute__((aligned(64)));
-  store(lanes, sum);
-  for (int64_t j = 0; j < columns; ++j) {
-    const float total = (lanes[j] + lanes[4 + j]) + (lanes[8 + j] + lanes[12 + j]);
-    c[j] = add ? c[j] + total : total;
+// it holds them for four rows of the matrix at once, lane 4 column + k % 4, and its sums are folded
+// at the end. Adds four rows of c, or fewer.
+template <int R>
+inline void fold_quads(float* c, int64_t ldc, const Floats (&folded)[R], int from, int64_t columns,
+                       bool add) {
+  Floats four[4];
+  UNROLL for (int i = 0; i < 4; ++i) four[i] = from + i < R ? folded[from + i] : splat(0.0f);
+  const __m512 sums = sums_of_fours(four);
+  const auto mask = static_cast<__mmask8>((1 << columns) - 1);
+  const __m128 rows[] = {
+      _mm512_maskz_extractf32x4_ps(0xf, sums, 0), _mm512_maskz_extractf32x4_ps(0xf, sums, 1),
+      _mm512_maskz_extractf32x4_ps(0xf, sums, 2), _mm512_maskz_extractf32x4_ps(0xf, sums, 3)};
+  UNROLL for (int i = 0; i < 4; ++i) {
+    if (from + i >= R) continue;
+    float* const to = c + (from + i) * ldc;
+    _mm_mask_storeu_ps(to, mask, add ? _mm_maskz_loadu_ps(mask, to) + rows[i] : rows[i]);
   }
 }
 
@@ -89,7 +97,7 @@ template <int steps, int R, int W>
 inline void add_quads(RowsInFours<R>& a, const float*& b, Floats quad, Floats (&sum)[R][W],
                       Floats (&folded)[R]) {
   UNROLL for (int i = 0; i < R; ++i) {
-    folded[i] += (steps == 4 ? each_of_four(a.row(i)) : splat(*a.row(i))) * quad;
+    folded[i] += (steps == 4 ? four_of_each(a.row(i)) : splat(*a.row(i))) * quad;
   }
   UNROLL for (int k = 0; k < steps; ++k) {
     Floats row[W];
@@ -120,16 +128,20 @@ inline void quad_tile(const Task& task, int64_t first) {
   for (int64_t s = 0; s < task.count; ++s) {
     RowsInFours<R> a(task.runs[s].a + first * task.runs[s].stride, task.runs[s].stride);
     int64_t left = task.runs[s].depth;
-    for (; at % 4 != 0 && left > 0; --left, ++at)
-      add_quads<1>(a, b, load_tail(quad + at * 4, 4, 0.0f), sum, folded);
+    const auto one_row = [&] {
+      const auto lanes = static_cast<__mmask16>(0x1111 << at % 4);
+      add_quads<1>(a, b, _mm512_maskz_loadu_ps(lanes, quad + at / 4 * kWidth), sum, folded);
+      --left, ++at;
+    };
+    while (at % 4 != 0 && left > 0) one_row();
     for (; left >= 4; left -= 4, at += 4) add_quads<4>(a, b, load(quad + at * 4), sum, folded);
-    for (; left > 0; --left, ++at)
-      add_quads<1>(a, b, load_tail(quad + at * 4, 4, 0.0f), sum, folded);
+    while (left > 0) one_row();
   }
   UNROLL for (int i = 0; i < R; ++i) {
     UNROLL for (int j = 0; j < W; ++j) store(c + i * ldc + j * kWidth, sum[i][j]);
-    fold_quads(c + i * ldc + W * kWidth, folded[i], task.quad_columns, task.add);
   }
+  UNROLL for (int i = 0; i < R; i += 4)
+      fold_quads(c + W * kWidth, ldc, folded, i, task.quad_columns, task.add);
 }
 #endif
 

@@ -44,7 +44,7 @@ inline void outer(const OuterTask& task, int64_t first) {
   UNROLL for (int i = 0; i < R; ++i) store_row<V>(dw + i * ldw, task.columns, sum[i]);
 }
 #if defined(__AVX512F__)
-// The same for four columns past whole vectors, R a multiple of 4: lane 4 (i % 4) + column of a
+// The same for four columns past whole vectors, R a multiple of 4: lane 4 column + i % 4 of a
 // vector holds the last columns of four rows of dw.
 template <int R, int V>
 inline void quad_outer(const OuterTask& task, int64_t first) {
@@ -64,10 +64,10 @@ inline void quad_outer(const OuterTask& task, int64_t first) {
   for (int64_t r = 0; r < pixels.rows; ++r) {
     const float *x = pixels.x + r * pixels.x_row + first, *dy = pixels.dy + r * pixels.dy_row;
     for (int64_t p = 0; p < pixels.columns; ++p, x += x_pixel, dy += dy_pixel) {
-      const Floats four = four_of_each(dy + W * kWidth);
+      const Floats four = each_of_four(dy + W * kWidth);
       Floats row[W];
       UNROLL for (int j = 0; j < W; ++j) row[j] = load(dy + j * kWidth);
-      UNROLL for (int i = 0; i < Q; ++i) folded[i] += each_of_four(x + 4 * i) * four;
+      UNROLL for (int i = 0; i < Q; ++i) folded[i] += four_of_each(x + 4 * i) * four;
       UNROLL for (int i = 0; i < R; ++i) {
         const Floats factor = splat(x[i]);
         UNROLL for (int j = 0; j < W; ++j) sum[i][j] += factor * row[j];
@@ -81,7 +81,7 @@ inline void quad_outer(const OuterTask& task, int64_t first) {
     float lanes[kWidth] __attribute__((aligned(64)));
     store(lanes, folded[i]);
     for (int64_t k = 0; k < kWidth; ++k) {
-      float* const to = dw + (4 * i + k / 4) * ldw + W * kWidth + k % 4;
+      float* const to = dw + (4 * i + k % 4) * ldw + W * kWidth + k / 4;
       *to = task.add ? *to + lanes[k] : lanes[k];
     }
   }
