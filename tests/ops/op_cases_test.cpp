@@ -11,8 +11,10 @@
 #include <map>
 #include <regex>
 #include <set>
+#include <utility>
 
 #include "tensor/isa.h"
+#include "tensor/philox.h"
 #include "tensor/thread_pool.h"
 #include "tests/op_cases.h"
 
@@ -28,24 +30,48 @@ int draws_of(const OpCase& c) { return c.draws > 0 ? c.draws : largest_input(c) 
 
 double largest(const Tensor& t) {
   double most = 0;
-  for (const double v : t.to_vector()) most = std::max(most, std::fabs(v));
+  visit_any(t.dtype(), [&](auto tag) {
+    const auto* values = t.data<decltype(tag)>();
+    for (int64_t i = 0; i < t.numel(); ++i) most = std::max(most, std::fabs(to_double(values[i])));
+  });
   return most;
 }
 
-// scales: of each element; none: the largest finite value of all.
-void expect_near(const Tensor& got, const Values& want, double relative, const std::string& what,
-                 const Values& scales = {}) {
-  ASSERT_EQ(static_cast<size_t>(got.numel()), want.size()) << what;
+// scales: of each element; none: the largest finite value of all. Tensors are read in place: the
+// larger ones have 22 million elements.
+template <class T>
+void expect_near(const T* have, const double* want, size_t n, double relative,
+                 const std::string& what, const Values& scales) {
   double largest = 0;
-  for (const double v : want)
-    largest = std::isfinite(v) ? std::max(largest, std::fabs(v)) : largest;
-  const Values have = got.to_vector();
-  for (size_t i = 0; i < want.size(); ++i) {
-    if (have[i] == want[i]) continue;  // infinities too
-    const double scale = scales.empty() ? largest : scales[i];
-    ASSERT_LE(std::fabs(have[i] - want[i]), relative * std::max(scale, 1e-30))
-        << what << " element " << i << ": " << have[i] << ", expected " << want[i];
+  for (size_t i = 0; i < n && scales.empty(); ++i) {
+    const double v = std::fabs(want[i]);
+    if (v > largest && std::isfinite(v)) largest = v;
   }
+  for (size_t i = 0; i < n; ++i) {
+    const double got = to_double(have[i]), expected = want[i];
+    if (got == expected) continue;  // infinities too
+    const double bound = relative * std::max(scales.empty() ? largest : scales[i], 1e-30);
+    if (!(std::fabs(got - expected) <= bound)) {
+      FAIL() << what << " element " << i << ": " << got << ", expected " << expected << " within "
+             << bound;
+    }
+  }
+}
+void expect_near(const Tensor& got, const Values& want, double relative, const std::string& what) {
+  ASSERT_EQ(static_cast<size_t>(got.numel()), want.size()) << what;
+  visit_any(got.dtype(), [&](auto tag) {
+    expect_near(got.data<decltype(tag)>(), want.data(), want.size(), relative, what, {});
+  });
+}
+void expect_near(const Tensor& got, const Tensor& want, double relative, const std::string& what,
+                 const Values& scales) {
+  ASSERT_EQ(got.numel(), want.numel()) << what;
+  const Values integers = want.dtype() == DType::f64 ? Values() : want.to_vector();
+  const double* values = integers.empty() ? want.data<double>() : integers.data();
+  visit_any(got.dtype(), [&](auto tag) {
+    expect_near(got.data<decltype(tag)>(), values, static_cast<size_t>(want.numel()), relative,
+                what, scales);
+  });
 }
 
 // Use 1: the f64 path against the naive reference.
@@ -63,6 +89,37 @@ void value_use(const OpCase& c) {
                   "output " + std::to_string(k));
     }
   }
+}
+
+// Backward along one random direction v of all inputs at once, |<g, v> - slope| <= 1e-3 |g|: of a
+// large row every element matters, where differences of single elements see a few. The step is
+// short where there are kinks, which some of many elements are near.
+void gradient_along(const OpCase& c, const GradCheckFunction& f, const std::vector<Tensor>& at) {
+  const double step = c.check.step > 5e-5 ? 1e-5 : 1e-8;
+  Tape tape;
+  std::vector<Var> vars;
+  for (const Tensor& x : at) vars.push_back(tape.variable(x));
+  tape.backward(f(tape, vars));
+  std::vector<Var> up, down;
+  double along = 0, squares = 0;
+  for (size_t i = 0; i < at.size(); ++i) {
+    const Tensor g = tape.gradient(vars[i]);
+    Tensor more = at[i].clone(), less = at[i].clone();
+    ASSERT_TRUE(g.defined()) << "input " << i;
+    const Random random{55 + i, Stream::test, 0};
+    for (int64_t k = 0; k < g.numel(); ++k) {
+      const double v = 2 * static_cast<double>(random.uniform(static_cast<uint64_t>(k))) - 1;
+      const double slope = std::as_const(g).data<double>()[k];
+      along += slope * v, squares += slope * slope;
+      more.data<double>()[k] += step * v, less.data<double>()[k] -= step * v;
+    }
+    up.emplace_back(more), down.emplace_back(less);
+  }
+  Tape scratch;
+  const Tape::NoGrad no_grad(scratch);
+  const double rise = f(scratch, up).value().item() - f(scratch, down).value().item();
+  ASSERT_GT(squares, 0);
+  EXPECT_NEAR(rise / (2 * step), along, 1e-3 * std::sqrt(squares));
 }
 
 // Use 2: backward against differences, f64.
@@ -83,6 +140,7 @@ void gradient_use(const OpCase& c) {
       }
       return weighted_sum(c.op(tape, all));
     };
+    if (c.bench && largest_input(c) > 1 << 16) return gradient_along(c, f, differentiable);
     ASSERT_EQ(grad_check(f, differentiable, c.check), "") << "draw " << draw;
   }
 }
@@ -120,12 +178,12 @@ void f32_use(const OpCase& c) {
     set_isa(before);
     const std::string name(name_of(path));
     for (size_t k = 0; k < want.outputs.size(); ++k) {
-      expect_near(got.outputs[k], want.outputs[k].to_vector(), c.exact ? 0 : relative,
+      expect_near(got.outputs[k], want.outputs[k], c.exact ? 0 : relative,
                   name + " output " + std::to_string(k), scales.outputs[k]);
     }
     for (size_t k = 0; k < want.gradients.size(); ++k) {
       ASSERT_EQ(got.gradients[k].dtype(), DType::f32);
-      expect_near(got.gradients[k], want.gradients[k].to_vector(), relative,
+      expect_near(got.gradients[k], want.gradients[k], relative,
                   name + " gradient " + std::to_string(k), scales.gradients[k]);
       if (largest(want.gradients[k]) > 0) {
         ASSERT_GT(largest(got.gradients[k]), 0);
