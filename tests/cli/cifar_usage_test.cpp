@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "tests/cli/cifar_run.h"
+#include "tests/image_fixtures.h"
 
 namespace enas {
 namespace {
@@ -87,6 +88,39 @@ TEST_F(CifarUsage, BadData) {
   bad(damaged("label", label), "200");
   fs::create_directories(folder_ / "folder/train/empty");
   bad(folder_ / "folder", "");
+}
+
+TEST_F(CifarUsage, Predict) {
+  const std::string own = folder_ / "own";
+  ASSERT_EQ(enas_cifar(folder_,
+                       small_images("train", "micro", data_, own) + Arguments{"--max-steps", "1"})
+                .code,
+            0);
+  const std::string good = folder_.write("good.png", png_pattern(32, 32, 1));
+  const auto bad = [&](const std::string& image, const std::string& said) {
+    refused({"predict", own, good, image}, 3, said);
+  };
+  bad(folder_ / "missing.png", "missing.png");
+  bad(folder_.write("text.png", "no image at all"), "text.png");
+  bad(folder_.write("small.png", png_pattern(16, 32, 1)), "small.png");
+  const std::string whole = png_pattern(32, 32, 1);
+  bad(folder_.write("cut.png", whole.substr(0, whole.size() / 2)), "cut.png");
+  std::string wide = whole;
+  wide.replace(16, 4, big_endian32(60000));
+  bad(folder_.write("wide.png", wide), "60000 x 32 pixels");
+  bad(folder_ / "images", "images");
+  refused({"predict", own}, 2, "");
+  refused({"predict", folder_ / "none", good}, 2, "none");
+  refused({"predict", own, good, "--top", "0"}, 2, "--top");
+  // A search leaves no weights of one architecture; damaged ones are refused.
+  ASSERT_EQ(enas_cifar(folder_, small_images("search", "micro", data_, folder_ / "search") +
+                                    Arguments{"--max-steps", "1"})
+                .code,
+            0);
+  refused({"predict", folder_ / "search", good}, 2, "model.safetensors");
+  const std::string weights = text_of(own + "/model.safetensors");
+  folder_.write("own/model.safetensors", weights.substr(0, weights.size() - 9));
+  refused({"predict", own, good}, 4, "model.safetensors");
 }
 
 TEST_F(CifarUsage, WeightsOfOtherData) {
