@@ -2,7 +2,8 @@
 // warm-up steps:
 //   build/step_bench --space rnn --phase shared --hidden 200 --nodes 9 --batch 128 --share edge
 //   --json
-// Defaults are those of the PyTorch programs in bench/peer, so that both do the same work.
+// Defaults are those of the PyTorch programs in bench/peer, so that both do the same work. On a GPU
+// every architecture of the list is warmed, and what the timed steps asked of it is told beside.
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #include "bench/fma_peak.h"
 #include "bench/image_steps.h"
 #include "bench/rnn_steps.h"
+#include "tensor/gpu.h"
 #include "tensor/thread_pool.h"
 
 namespace enas::bench {
@@ -85,10 +87,11 @@ double foreign_seconds() {
 // `seconds` and in whole passes over the `cycle` architectures, for these differ in cost. A round
 // is void, where others are not, if the loop before and after it differ by a tenth or other
 // processes had a twentieth of the machine.
-Timing time_steps(const std::function<void()>& step, int cycle, double flops, int threads,
-                  double seconds) {
+Timing time_steps(const std::function<void()>& step, int cycle, int warm_up, double flops,
+                  int threads, double seconds) {
   constexpr double kLoop = 0.04, kRound = 5 * kLoop;
-  for (int warm = 0; warm < 2; ++warm) step();
+  for (int warm = 0; warm < warm_up; ++warm) step();
+  if constexpr (kWithCuda) cuda::reset_counters();
   std::vector<double> each, peak, share, valid_peak, valid_share;
   Timing timing;
   double before = fma_peak_gflops(threads, kLoop), others = foreign_seconds();
@@ -147,6 +150,24 @@ Steps steps_of(const Options& options, const std::vector<std::string>& archs) {
           image->step_flops()};
 }
 
+// Of the timed steps: launches a step, memory asked of the driver (none once warm), uploads that
+// found no staging free, bytes at the peak.
+std::string on_device(Device device, int steps) {
+  char text[200] = "";
+  if constexpr (kWithCuda) {
+    const cuda::Counters& c = cuda::counters();
+    if (device == Device::cuda) {
+      std::snprintf(text, sizeof text,
+                    ",\"launches_a_step\":%.1f,\"device_allocations\":%d,\"upload_waits\":%d,"
+                    "\"device_peak_mib\":%.1f",
+                    static_cast<double>(c.launches) / steps, static_cast<int>(c.device_allocations),
+                    static_cast<int>(c.upload_waits),
+                    static_cast<double>(c.peak_bytes) / (1 << 20));
+    }
+  }
+  return text;
+}
+
 void print(const Options& options, const Timing& timing, const char* unit, double units,
            double gflops, double base) {
   const int threads = thread_count();
@@ -154,9 +175,10 @@ void print(const Options& options, const Timing& timing, const char* unit, doubl
     std::printf(
         "{\"space\":\"%s\",\"phase\":\"%s\",\"%s\":%.6g,\"steps\":%d,\"ms_step_median\":%.6g,"
         "\"gflops\":%.6g,\"fma_peak_gflops\":%.6g,\"fraction_of_peak\":%.4g,\"valid_rounds\":%d,"
-        "\"threads\":%d,\"peak_rss_mib\":%.0f,\"base_rss_mib\":%.0f}\n",
+        "\"threads\":%d,\"peak_rss_mib\":%.0f,\"base_rss_mib\":%.0f%s}\n",
         options.space.c_str(), options.phase.c_str(), unit, units, timing.steps, timing.median_ms,
-        gflops, timing.peak, timing.share, timing.valid, threads, peak_rss_mib(), base);
+        gflops, timing.peak, timing.share, timing.valid, threads, peak_rss_mib(), base,
+        on_device(options.rnn.device, timing.steps).c_str());
     return;
   }
   std::printf("%s step, %d threads: %.1f %s, median %.3f ms of %d steps\n", options.phase.c_str(),
@@ -182,7 +204,8 @@ void run(const Options& options) {
     if (options.rnn.device == Device::cuda) steps.wait();
   };
   const double flops = shared ? steps.flops : reward ? steps.flops / 3 : 0;
-  const Timing timing = time_steps(one, cycle, flops, thread_count(), options.seconds);
+  const int warm_up = options.rnn.device == Device::cuda ? std::max(2, cycle) : 2;
+  const Timing timing = time_steps(one, cycle, warm_up, flops, thread_count(), options.seconds);
   const double rate = timing.steps / timing.seconds;
   const bool counted = shared || reward;
   print(options, timing, counted ? steps.unit : "steps_per_s", counted ? rate * steps.units : rate,
