@@ -61,7 +61,7 @@ void Tape::clear() {
 }
 
 int32_t Tape::add_slot(const Tensor& value) {
-  slots_.push_back({value.without_values()});
+  slots_.emplace_back(value);
   return static_cast<int32_t>(slots_.size()) - 1;
 }
 
@@ -71,7 +71,8 @@ void Tape::append(const char* name, std::span<const Input> inputs, std::span<con
                     static_cast<int32_t>(inputs.size()), static_cast<int32_t>(slots_.size()),
                     static_cast<int32_t>(outputs.size())});
   // From here on clear() destroys the closure.
-  check(!consumed_, name, "recorded after backward(); clear() the tape first");
+  if (consumed_) [[unlikely]]
+    fail(ErrorKind::internal, name, "recorded after backward(); clear() the tape first");
   for (const Input& input : inputs) input_slots_.push_back(input.var->slot());
   for (const Tensor& y : outputs) add_slot(y);
   ++recorded_;
@@ -219,14 +220,16 @@ void Grad::contribute(Flush flush, FlushOrder order, Tensor a, Tensor b) {
   same->list.push_back(std::move(one));
 }
 
+// Not by check(), as in append(): it would take the length of every name.
 Tape* detail::recording_tape(const char* name, std::span<const Input> inputs) {
   Tape* tape = nullptr;
   for (const Input& input : inputs) {
     const Var& v = *input.var;
     if (!v.has_grad()) continue;
-    check(tape == nullptr || tape == v.tape(), name, "inputs belong to different tapes");
-    check(v.generation() == v.tape()->generation(), name,
-          "an input is from before the tape was cleared");
+    if (tape != nullptr && tape != v.tape()) [[unlikely]]
+      fail(ErrorKind::internal, name, "inputs belong to different tapes");
+    if (v.generation() != v.tape()->generation()) [[unlikely]]
+      fail(ErrorKind::internal, name, "an input is from before the tape was cleared");
     tape = v.tape();
   }
   return tape != nullptr && tape->recording() ? tape : nullptr;

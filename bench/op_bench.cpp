@@ -15,6 +15,8 @@
 
 #include "bench/device.h"
 #include "ops/controller_rollout.h"
+#include "ops/embedding.h"
+#include "tensor/dispatch.h"
 #include "tensor/thread_pool.h"
 #include "tests/op_cases.h"
 
@@ -136,6 +138,24 @@ void rollout(benchmark::State& state) {
   }
 }
 
+// The gradient of a table that the decoder shares, as a training step makes it: rows are added to
+// the decoder's part, so that only those of the indices are touched.
+void tied_embedding(benchmark::State& state) {
+  constexpr int64_t kRows = 10000, kWidth = 1000, kIndices = 2240;
+  OpCase c;
+  c.inputs = {in({kRows, kWidth}), in({kIndices, kWidth}), indices({kIndices}, kRows)};
+  c.bytes = 3 * 4 * kIndices * kWidth;
+  std::vector<Tensor> inputs = inputs_of(c);
+  const auto pass = [&](int) {
+    dispatch<cpu::embedding_backward, cuda::embedding_backward>(inputs[2], inputs[1], inputs[0],
+                                                                Into::add);
+    return inputs[0];
+  };
+  time_of(pass);
+  for (auto _ : state) state.SetIterationTime(time_of(pass));
+  report(state, c, 1);
+}
+
 int exit_code = 0;  // of the first row that failed
 
 // A row that fails says so; the others run.
@@ -152,6 +172,8 @@ void row(benchmark::State& state, const Args&... args) {
 void register_rows() {
   benchmark::RegisterBenchmark("controller_rollout/10x8_nodes_h64/forward", row<rollout>)
       ->UseRealTime();
+  benchmark::RegisterBenchmark("embedding/10000x1000_n2240_tied/backward", row<tied_embedding>)
+      ->UseManualTime();
   for (const OpFamily& family : op_families()) {
     for (const OpCase& c : family.cases) {
       if (!c.bench) continue;

@@ -9,6 +9,7 @@ OPS = {
     "softmax_cross_entropy/2240x10000/forward": ["softmax_xent 2240x10000"],
     "softmax_cross_entropy/2240x10000/backward": ["softmax_xent 2240x10000"],
     "embedding/10000x1000_n2240/backward": ["embedding 10000x1000 rows2240"],
+    "embedding/10000x1000_n2240_tied/backward": ["embedding 10000x1000 rows2240"],
     "lstm_cell/n1_i64_h64/forward": ["lstm_cell n1 h64"],
     "lstm_cell/n1_i64_h64/backward": ["lstm_cell n1 h64"],
     "lstm_cell/n64_i100_h100/forward": ["lstm_cell n64 h100"],

@@ -95,52 +95,57 @@ namespace {
 // Positions ordered by index, those of one index in order of position (a counting sort);
 // start[v] ... start[v + 1] are those of row v.
 struct Occurrences {
-  std::vector<int64_t> start, position;
-};
-Occurrences sort_positions(const Tensor& indices, int64_t rows) {
-  const int64_t n = indices.numel();
-  const int32_t* index = indices.data<int32_t>();
-  Occurrences found{std::vector<int64_t>(static_cast<size_t>(rows) + 1),
-                    std::vector<int64_t>(static_cast<size_t>(n))};
-  for (int64_t i = 0; i < n; ++i) ++found.start[static_cast<size_t>(index[i]) + 1];
-  for (size_t v = 0; v < static_cast<size_t>(rows); ++v) found.start[v + 1] += found.start[v];
-  std::vector<int64_t> next(found.start);
-  for (int64_t i = 0; i < n; ++i) {
-    found.position[static_cast<size_t>(next[static_cast<size_t>(index[i])]++)] = i;
+  std::vector<int32_t> start, position;
+  const int32_t* index;
+
+  Occurrences(const Tensor& indices, int64_t rows)
+      : start(static_cast<size_t>(rows) + 1),
+        position(static_cast<size_t>(indices.numel())),
+        index(indices.data<int32_t>()) {
+    for (size_t i = 0; i < position.size(); ++i) ++start[at(index[i])];
+    for (size_t v = 0; v < at(rows); ++v) start[v + 1] += start[v];
+    for (size_t i = position.size(); i-- > 0;) {
+      position[at(--start[at(index[i])])] = static_cast<int32_t>(i);
+    }
   }
-  return found;
-}
+  static size_t at(int64_t i) { return static_cast<size_t>(i); }
+  int64_t row(int64_t k) const { return index[position[at(k)]]; }
+  // The first of k, k + 1 ... with which a row begins.
+  int64_t row_begin(int64_t k) const {
+    if (at(k) == position.size() || start[at(row(k))] == k) return k;
+    return start[at(row(k) + 1)];
+  }
+};
 
 }  // namespace
 
 void cpu::embedding_backward(const Tensor& indices, const Tensor& dy, Tensor& dtable, Into into) {
   const int64_t n = indices.numel(), rows = dtable.size(0), width = dtable.size(1);
-  const Occurrences found = sort_positions(indices, rows);
-  const int32_t* index = indices.data<int32_t>();
+  const Occurrences found(indices, rows);
   visit_real(dtable.dtype(), "embedding", [&](auto tag) {
     using T = decltype(tag);
     const T* in = dy.data<T>();
     T* out = dtable.data<T>();
-    if (into == Into::write) {
-      parallel_for(rows, row_grain(width), [&](int64_t begin, int64_t end) {
-        for (int64_t v = begin; v < end; ++v) {
-          const auto at = static_cast<size_t>(v);
-          if (found.start[at] == found.start[at + 1]) std::fill_n(out + v * width, width, T{0});
-        }
-      });
-    }
-    // A row belongs to the chunk in which its first position lies, so rows are never shared.
-    parallel_for(n, row_grain(width), [&](int64_t begin, int64_t end) {
+    const auto sum = [&](int64_t begin, int64_t end) {
       for (int64_t k = begin; k < end; ++k) {
-        const int64_t v = index[found.position[static_cast<size_t>(k)]];
-        const auto at = static_cast<size_t>(v);
-        if (found.start[at] != k) continue;
-        T* row = out + v * width;
-        if (into == Into::write) std::fill_n(row, width, T{0});
-        for (int64_t m = k; m < found.start[at + 1]; ++m) {
-          const T* add = in + found.position[static_cast<size_t>(m)] * width;
-          for (int64_t j = 0; j < width; ++j) row[j] += add[j];
-        }
+        T* row = out + found.row(k) * width;
+        const T* add = in + found.position[static_cast<size_t>(k)] * width;
+        for (int64_t j = 0; j < width; ++j) row[j] += add[j];
+      }
+    };
+    if (into == Into::add) {
+      parallel_for(n, row_grain(width), [&](int64_t begin, int64_t end) {
+        sum(found.row_begin(begin), found.row_begin(end));
+      });
+      return;
+    }
+    // Rows by pieces: cleared as one, then summed while they are in the second cache.
+    const int64_t piece = row_grain(width);
+    parallel_for(rows, piece, [&](int64_t begin, int64_t end) {
+      for (int64_t v = begin; v < end; v += piece) {
+        const int64_t stop = std::min(v + piece, end);
+        std::fill_n(out + v * width, (stop - v) * width, T{0});
+        sum(found.start[static_cast<size_t>(v)], found.start[static_cast<size_t>(stop)]);
       }
     });
   });

@@ -13,10 +13,11 @@ namespace {
 template <class Functor>
 Var unary(const char* name, Unary op, double parameter, const Var& x) {
   Tensor y = empty_like(x.value());
-  dispatch<cpu::unary_forward, cuda::unary_forward>(op, parameter, x.value(), y);
+  // Before the kernel: counting a handle is atomic, and would wait for the kernel's last store.
   Tensor saved = Functor::kSaves == Saves::x   ? x.value()
                  : Functor::kSaves == Saves::y ? y
                                                : Tensor();
+  dispatch<cpu::unary_forward, cuda::unary_forward>(op, parameter, x.value(), y);
   return record(name, {x}, std::move(y),
                 [op, parameter, saved = std::move(saved)](const Tensor& dy, Grads& dx) {
                   dispatch<cpu::unary_backward, cuda::unary_backward>(
@@ -32,9 +33,9 @@ Var binary(const char* name, Binary op, const Var& a, const Var& b) {
         "needs two tensors of one shape and dtype, got ", a.dtype(), " ", a.shape(), " and ",
         b.dtype(), " ", b.shape());
   Tensor y = empty_like(a.value());
-  dispatch<cpu::binary_forward, cuda::binary_forward>(op, a.value(), b.value(), y);
   Tensor saved_a = Functor::kSaves && b.has_grad() ? a.value() : Tensor();
   Tensor saved_b = Functor::kSaves ? b.value() : Tensor();
+  dispatch<cpu::binary_forward, cuda::binary_forward>(op, a.value(), b.value(), y);
   return record(name, {a, b}, std::move(y),
                 [op, saved_a = std::move(saved_a), saved_b = std::move(saved_b)](const Tensor& dy,
                                                                                  Grads& dx) {

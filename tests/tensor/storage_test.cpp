@@ -193,6 +193,18 @@ TEST(MemoryPool, ThreadsShareIt) {
   for (std::thread& thread : threads) thread.join();
 }
 
+// Small blocks wait at the thread that took or freed them, until it ends.
+TEST(MemoryPool, ThreadsHandBackSmallBlocks) {
+  const size_t live = memory_pool().stats().live_bytes;
+  std::vector<Tensor> made;
+  std::thread([&] {
+    for (int i = 0; i < 300; ++i) made.emplace_back(Shape{1 + i % 250});
+  }).join();
+  EXPECT_GE(memory_pool().stats().live_bytes, live + 300 * 64);
+  std::thread([&] { made.clear(); }).join();
+  EXPECT_EQ(memory_pool().stats().live_bytes, live);
+}
+
 TEST(Storage, CountsAndVersions) {
   const size_t live = memory_pool().stats().live_bytes;
   {
