@@ -4,21 +4,21 @@
 
 namespace enas {
 
-const PackedMatrix& PackedWeights::get(const Tensor& w, bool transpose, int64_t first,
-                                       int64_t rows) {
+const PackedMatrix& PackedWeights::get(const Tensor& w, bool transpose, int64_t first, int64_t rows,
+                                       int parts) {
   const float* const values = w.data<float>();
   auto entry = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) {
     return e.w.data<float>() == values && e.w.shape() == w.shape() && e.transpose == transpose &&
-           e.first == first && e.rows == rows;
+           e.first == first && e.rows == rows && e.parts == parts;
   });
   if (entry == entries_.end()) {
-    entry = entries_.insert(entry, {w, w.version(), transpose, first, rows, {}});
+    entry = entries_.insert(entry, {w, w.version(), transpose, first, rows, parts, {}});
   }
   if (!entry->packed.defined() || entry->version != w.version() || entry->packed.isa() != isa()) {
     const int64_t columns = w.size(1);
     entry->packed = PackedMatrix();  // its memory first
     entry->packed = PackedMatrix(transpose, transpose ? columns : rows, transpose ? rows : columns,
-                                 values + first * columns, columns);
+                                 values + first * columns, columns, parts);
     entry->version = w.version();
   }
   return entry->packed;
@@ -30,6 +30,10 @@ void PackedWeights::drop(bool transpose) {
 
 void PackedWeights::drop(const Tensor& w) {
   std::erase_if(entries_, [&](const Entry& e) { return e.w.raw() == w.raw(); });
+}
+
+void PackedWeights::drop_others(const Tensor& w) {
+  std::erase_if(entries_, [&](const Entry& e) { return e.w.raw() != w.raw(); });
 }
 
 }  // namespace enas

@@ -12,10 +12,13 @@ namespace enas {
 class PackedWeights {
  public:
   // Rows [first, first + rows) of w [K, N], f32 on the CPU: as they lie, or transposed, [N, rows].
-  // Packed at the first call and after each change of w; valid until the next call.
-  const PackedMatrix& get(const Tensor& w, bool transpose, int64_t first, int64_t rows);
+  // Packed at the first call and after each change of w, in `parts` (tensor/packed_gemm.h); valid
+  // until the next call.
+  const PackedMatrix& get(const Tensor& w, bool transpose, int64_t first, int64_t rows,
+                          int parts = 1);
   void drop(bool transpose);  // all of this kind
   void drop(const Tensor& w);
+  void drop_others(const Tensor& w);  // all but those of w
   void clear() { entries_.clear(); }
   size_t size() const { return entries_.size(); }
 
@@ -25,6 +28,7 @@ class PackedWeights {
     uint32_t version;
     bool transpose;
     int64_t first, rows;
+    int parts;
     PackedMatrix packed;
   };
   std::vector<Entry> entries_;  // as many as a child has edges

@@ -49,11 +49,15 @@ void packed_product(const Tensor& a, const PackedMatrix& b, Tensor& c, Into into
 
 }  // namespace
 
+const PackedMatrix* packed_copy(const Var& w, int parts) {
+  return packs(w) ? &w.tape()->packed_weights().get(w.value(), false, 0, w.size(0), parts)
+                  : nullptr;
+}
+
 Tensor cell_product(const Tensor& input, const Var& w) {
   Tensor z({input.size(0), w.size(1)}, input.dtype(), input.device());
-  if (packs(w)) {
-    packed_product(input, w.tape()->packed_weights().get(w.value(), false, 0, w.size(0)), z,
-                   Into::write);
+  if (const PackedMatrix* packed = packed_copy(w, 1)) {
+    packed_product(input, *packed, z, Into::write);
   } else {
     dispatch<cpu::matmul, cuda::matmul>(input, w.value(), z, Transpose::no, Transpose::no,
                                         Into::write);
@@ -61,21 +65,64 @@ Tensor cell_product(const Tensor& input, const Var& w) {
   return z;
 }
 
+ISA_SELECT(masked_tile, void(const float* tile, int64_t stride, const float* mask, float* dx,
+                             bool add, int64_t rows, int64_t columns, int64_t n));
+
+namespace {
+
+// Where columns [first, first + K) of an input's gradient go.
+struct Target {
+  int64_t first;
+  const Tensor& mask;
+  Tensor& dx;  // [B, K]
+  Into into;
+  void take(const ProductTile& t) const {
+    const int64_t n = dx.size(1), from = std::max(t.column, first);
+    const int64_t columns = std::min(t.column + t.columns, first + n) - from;
+    if (columns <= 0) return;
+    const int64_t at = t.row * n + from - first;
+    masked_tile(t.values + from - t.column, t.stride,
+                mask.defined() ? mask.data<float>() + at : nullptr, dx.data<float>() + at,
+                into == Into::add, t.rows, columns, n);
+  }
+};
+
+}  // namespace
+
 void cell_input_gradient(const Tensor& dz, const Var& w, int64_t first, const Tensor& mask,
                          Tensor& dx, Into into) {
   const int64_t rows = dx.size(1);
+  if (packs(w)) {
+    const PackedMatrix& packed = w.tape()->packed_weights().get(w.value(), true, first, rows);
+    const Target target{0, mask, dx, into};
+    packed_gemm_tiles(dz.size(0), dz.data<float>(), dz.size(1), packed, 0,
+                      [&](const ProductTile& tile) { target.take(tile); });
+    return;
+  }
   const auto product = [&](Tensor& out, Into how) {
-    if (packs(w)) {
-      packed_product(dz, w.tape()->packed_weights().get(w.value(), true, first, rows), out, how);
-    } else {
-      dispatch<cpu::matmul, cuda::matmul>(dz, w.value().slice(first, first + rows), out,
-                                          Transpose::no, Transpose::yes, how);
-    }
+    dispatch<cpu::matmul, cuda::matmul>(dz, w.value().slice(first, first + rows), out,
+                                        Transpose::no, Transpose::yes, how);
   };
   if (!mask.defined()) return product(dx, into);
   Tensor unmasked = empty_like(dx);
   product(unmasked, Into::write);
   dispatch<cpu::masked_add, cuda::masked_add>(unmasked, mask, dx, into);
+}
+
+void cell_input_gradients(const Tensor& dz, const Var& w, const Tensor& mask_x, Grad& dx,
+                          const Tensor& mask_s, Grad& ds, Into into_s) {
+  const int64_t from_x = w.size(0) / 2;
+  const bool both = dx.needed() && ds.needed();
+  // Where x and s are one value its gradient is written, then added to: one part after the other.
+  if (both && packs(w) && dx.tensor().raw() != ds.tensor().raw()) {
+    const Target x{0, mask_x, dx.tensor(), dx.into()}, s{from_x, mask_s, ds.tensor(), into_s};
+    const PackedMatrix& packed = w.tape()->packed_weights().get(w.value(), true, 0, w.size(0));
+    packed_gemm_tiles(dz.size(0), dz.data<float>(), dz.size(1), packed, 0,
+                      [&](const ProductTile& tile) { x.take(tile), s.take(tile); });
+    return;
+  }
+  if (dx.needed()) cell_input_gradient(dz, w, 0, mask_x, dx.tensor(), dx.into());
+  if (ds.needed()) cell_input_gradient(dz, w, from_x, mask_s, ds.tensor(), into_s);
 }
 
 void joined_input_gradient(const Tensor& dz, const Tensor& w, Grad& dx, Grad& ds) {

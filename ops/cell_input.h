@@ -16,6 +16,8 @@ Tensor cell_input(const Tensor& s, const Tensor& mask);
 // [x * mask_x, s * mask_s], masks may be undefined: [B, I + H].
 Tensor cell_input(const Tensor& x, const Tensor& mask_x, const Tensor& s, const Tensor& mask_s);
 
+// The packed copy of w, of all its rows, that its tape keeps; null where there is none to be had.
+const PackedMatrix* packed_copy(const Var& w, int parts);
 // input [B, K] w [K, N] -> [B, N]; with the tape's packed copy of w where there is one to be had.
 Tensor cell_product(const Tensor& input, const Var& w);
 // dx (+)= (dz [B, N] w^T) * mask, for the rows of the weight from `first` on that belong to
@@ -23,7 +25,12 @@ Tensor cell_product(const Tensor& input, const Var& w);
 void cell_input_gradient(const Tensor& dz, const Var& w, int64_t first, const Tensor& mask,
                          Tensor& dx, Into into);
 
-// The same for both parts of an input [x, s] without masks, w [I + H, N].
+// The same for both parts of an input [x, s] of one width, w [2H, N], each where it is needed, as
+// one product where that can be.
+void cell_input_gradients(const Tensor& dz, const Var& w, const Tensor& mask_x, Grad& dx,
+                          const Tensor& mask_s, Grad& ds, Into into_s);
+
+// Both parts of an input [x, s] without masks, w [I + H, N].
 void joined_input_gradient(const Tensor& dz, const Tensor& w, Grad& dx, Grad& ds);
 
 namespace cpu {

@@ -110,15 +110,24 @@ inline void activation_rows_backward(Activation activation, const T* y, const T*
 
 // Below, X_at is columns i, i + 1, ... of one row, as many as `at` holds, and X_rows all of them.
 
-// s, y [n]; z [2n] = [h | t] in, [f(h) | sigmoid(t)] out.
+// s, y [n]; h_in, t_in [n]; z [2n] gets [f(h) | sigmoid(t)] and may hold h_in and t_in, or is null.
+template <class F, class T, class At>
+ENAS_HD inline void highway_from(F f, const T* carry, const T* h_in, const T* t_in, T* z, T* y,
+                                 int64_t n, int64_t i, At& at) {
+  const auto s = at.get(carry + i);
+  const auto h = f.f(at.get(h_in + i), 0.0f);
+  const auto gate = sigmoid(at.get(t_in + i));
+  if (z != nullptr) {
+    at.put(z + i, h);
+    at.put(z + n + i, gate);
+  }
+  at.put(y + i, s + gate * (h - s));
+}
+
+// z [2n] = [h | t] in, [f(h) | sigmoid(t)] out.
 template <class F, class T, class At>
 ENAS_HD inline void highway_at(F f, const T* carry, T* z, T* y, int64_t n, int64_t i, At& at) {
-  const auto s = at.get(carry + i);
-  const auto h = f.f(at.get(z + i), 0.0f);
-  const auto gate = sigmoid(at.get(z + n + i));
-  at.put(z + i, h);
-  at.put(z + n + i, gate);
-  at.put(y + i, s + gate * (h - s));
+  highway_from(f, carry, z, z + n, z, y, n, i, at);
 }
 
 template <class T>

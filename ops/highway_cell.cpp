@@ -10,10 +10,23 @@
 namespace enas {
 namespace {
 
-Tensor gates_forward(const Tensor& s, Activation f, Tensor& z) {
-  Tensor y = empty_like(s);
-  dispatch<cpu::highway_gates_forward, cuda::highway_gates_forward>(s, f, z, y);
-  return y;
+void fused_forward(const Tensor& input, const PackedMatrix& w, const Tensor& s, Activation f,
+                   Tensor& z, Tensor& y);
+
+struct Forward {
+  Tensor z, y;  // z [B, 2H] = [f(h) | sigmoid(t)], undefined where nothing flows back
+};
+Forward forward(const Tensor& input, const Tensor& s, const Var& w, Activation f, bool recorded) {
+  Forward out;
+  out.y = empty_like(s);
+  if (const PackedMatrix* packed = packed_copy(w, 2)) {
+    if (recorded) out.z = Tensor({s.size(0), w.size(1)});
+    fused_forward(input, *packed, s, f, out.z, out.y);
+  } else {
+    out.z = cell_product(input, w);
+    dispatch<cpu::highway_gates_forward, cuda::highway_gates_forward>(s, f, out.z, out.y);
+  }
+  return out;
 }
 
 // dz; ds, where wanted, gets (1 - sigmoid(t)) dy.
@@ -35,15 +48,15 @@ Var highway_cell(const Var& s, const Var& w, Activation f, const Tensor& mask) {
   check_operand(kOp, "w", w.value(), s.size(1), 2 * s.size(1), s.value());
   check_mask(kOp, "mask", mask, s.value());
   const Tensor input = cell_input(s.value(), mask);
-  Tensor z = cell_product(input, w);
-  const Tensor y = gates_forward(s.value(), f, z);
-  return record(kOp, {s, w}, y, [s = s.value(), w, mask, input, z, f](const Tensor& dy, Grads& dx) {
-    const Tensor dz = gates_backward(z, s, dy, f, dx[0]);
-    if (dx[0].needed()) {
-      cell_input_gradient(dz, w, 0, mask, dx[0].tensor(), Into::add);
-    }
-    if (dx[1].needed()) contribute_rows(dx[1], input, dz);
-  });
+  const auto [z, y] = forward(input, s.value(), w, f, s.has_grad() || w.has_grad());
+  return record(kOp, {s, w}, y,
+                [s = s.value(), w, mask, input, z = z, f](const Tensor& dy, Grads& dx) {
+                  const Tensor dz = gates_backward(z, s, dy, f, dx[0]);
+                  if (dx[0].needed()) {
+                    cell_input_gradient(dz, w, 0, mask, dx[0].tensor(), Into::add);
+                  }
+                  if (dx[1].needed()) contribute_rows(dx[1], input, dz);
+                });
 }
 
 Var highway_input(const Var& x, const Var& s, const Var& w, Activation f, const Tensor& mask_x,
@@ -56,24 +69,21 @@ Var highway_input(const Var& x, const Var& s, const Var& w, Activation f, const 
   check_mask(kOp, "mask_x", mask_x, s.value());
   check_mask(kOp, "mask_s", mask_s, s.value());
   const Tensor input = cell_input(x.value(), mask_x, s.value(), mask_s);
-  Tensor z = cell_product(input, w);
-  const Tensor y = gates_forward(s.value(), f, z);
+  const bool recorded = x.has_grad() || s.has_grad() || w.has_grad();
+  const auto [z, y] = forward(input, s.value(), w, f, recorded);
   return record(kOp, {x, s, w}, y,
-                [s = s.value(), w, mask_x, mask_s, input, z, f](const Tensor& dy, Grads& dx) {
-                  const int64_t n = s.size(1);
+                [s = s.value(), w, mask_x, mask_s, input, z = z, f](const Tensor& dy, Grads& dx) {
                   const Tensor dz = gates_backward(z, s, dy, f, dx[1]);
-                  if (dx[0].needed()) {
-                    cell_input_gradient(dz, w, 0, mask_x, dx[0].tensor(), dx[0].into());
-                  }
-                  if (dx[1].needed()) {
-                    cell_input_gradient(dz, w, n, mask_s, dx[1].tensor(), Into::add);
-                  }
+                  cell_input_gradients(dz, w, mask_x, dx[0], mask_s, dx[1], Into::add);
                   if (dx[2].needed()) contribute_rows(dx[2], input, dz);
                 });
 }
 
 ISA_SELECT(highway_gates,
            void(Activation f, const float* s, float* z, float* y, int64_t rows, int64_t n));
+ISA_SELECT(highway_gates_tile,
+           void(Activation f, const float* tile, int64_t stride, int64_t next_part,
+                const float* carry, float* z, float* y, int64_t rows, int64_t columns, int64_t n));
 ISA_SELECT(highway_gates_back,
            void(Activation f, const float* gates, const float* s, const float* dy, float* dz,
                 float* ds, bool add, int64_t rows, int64_t n));
@@ -95,6 +105,20 @@ void backward_rows(Activation f, const float* gates, const float* s, const float
 void backward_rows(Activation f, const double* gates, const double* s, const double* dy, double* dz,
                    double* ds, bool add, int64_t rows, int64_t n) {
   scalar::highway_rows_backward(f, gates, s, dy, dz, ds, add, rows, n);
+}
+
+// Gates of a tile as soon as the product has made it: w is packed in two parts, h and t.
+void fused_forward(const Tensor& input, const PackedMatrix& w, const Tensor& s, Activation f,
+                   Tensor& z, Tensor& y) {
+  const int64_t n = s.size(1);
+  const float* carry = s.data<float>();
+  float *gates = z.defined() ? z.data<float>() : nullptr, *out = y.data<float>();
+  packed_gemm_tiles(s.size(0), input.data<float>(), input.size(1), w, 0, [=](const ProductTile& t) {
+    const int64_t at = t.row * n + t.column;
+    float* const kept = gates != nullptr ? gates + 2 * t.row * n + t.column : nullptr;
+    highway_gates_tile(f, t.values, t.stride, t.next_part, carry + at, kept, out + at, t.rows,
+                       t.columns, n);
+  });
 }
 
 }  // namespace

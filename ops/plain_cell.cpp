@@ -45,17 +45,12 @@ Var plain_input(const Var& x, const Var& s, const Var& w, Activation f, const Te
   const Tensor input = cell_input(x.value(), mask_x, s.value(), mask_s);
   Tensor y = cell_product(input, w);
   dispatch<cpu::activation_forward, cuda::activation_forward>(f, y);
-  return record(kOp, {x, s, w}, y,
-                [w, mask_x, mask_s, input, y, f, n](const Tensor& dy, Grads& dx) {
-                  const Tensor dz = through_activation(y, dy, f);
-                  if (dx[0].needed()) {
-                    cell_input_gradient(dz, w, 0, mask_x, dx[0].tensor(), dx[0].into());
-                  }
-                  if (dx[1].needed()) {
-                    cell_input_gradient(dz, w, n, mask_s, dx[1].tensor(), dx[1].into());
-                  }
-                  if (dx[2].needed()) contribute_rows(dx[2], input, dz);
-                });
+  return record(kOp, {x, s, w}, y, [w, mask_x, mask_s, input, y, f](const Tensor& dy, Grads& dx) {
+    const Tensor dz = through_activation(y, dy, f);
+    const Into into = dx[1].needed() ? dx[1].into() : Into::write;
+    cell_input_gradients(dz, w, mask_x, dx[0], mask_s, dx[1], into);
+    if (dx[2].needed()) contribute_rows(dx[2], input, dz);
+  });
 }
 
 ISA_SELECT(activation_in_place, void(Activation f, float* z, int64_t n));

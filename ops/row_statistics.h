@@ -4,7 +4,9 @@
 #include <cmath>
 #include <cstdint>
 
+#include "tensor/check.h"
 #include "tensor/isa.h"
+#include "tensor/tensor.h"
 
 namespace enas {
 
@@ -33,5 +35,13 @@ void row_statistics_of(const T* x, T* statistics, int64_t rows, int64_t columns)
 }
 
 constexpr int64_t kRowGrain = 8192;  // elements a chunk of the row-wise ops
+
+inline void check_targets(const char* op, const Tensor& targets, int64_t vocabulary) {
+  const int32_t* target = targets.data<int32_t>();
+  for (int64_t r = 0; r < targets.size(0); ++r) {
+    check(target[r] >= 0 && target[r] < vocabulary, op, "target ", target[r], " of row ", r,
+          " is outside the vocabulary of ", vocabulary);
+  }
+}
 
 }  // namespace enas

@@ -62,10 +62,7 @@ template <class T, class After>
 double total_loss(const Tensor& logits, const Tensor& targets, After after) {
   const int64_t rows = logits.size(0), columns = logits.size(1);
   const int32_t* target = targets.data<int32_t>();
-  for (int64_t r = 0; r < rows; ++r) {
-    check(target[r] >= 0 && target[r] < columns, "softmax_cross_entropy", "target ", target[r],
-          " of row ", r, " is outside the vocabulary of ", columns);
-  }
+  check_targets("softmax_cross_entropy", targets, columns);
   std::vector<double> losses(static_cast<size_t>(rows));
   const T* in = logits.data<T>();
   parallel_for(rows, kRowGrain / (columns + 1), [&](int64_t begin, int64_t end) {

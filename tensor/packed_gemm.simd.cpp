@@ -32,10 +32,11 @@ enum class Lies { in_rows, in_tiles };
 // C[R x V vectors] (+)= A[R x k] of a block of the panel. Each round of the loop asks for the line
 // `stride` bytes a step further on from `ahead`: what comes next, from memory, is spread over the
 // tiles of this block. Asked for at once it would take the few places that a core has for missing
-// lines.
+// lines. Not inlined: among the variables of a caller it would not keep its registers.
 template <Lies lies, int R, int V>
-inline void tile(int64_t k, const float* a, int64_t lda, const float* b, float* c, int64_t ldc,
-                 bool add, const char* ahead, int64_t stride) {
+__attribute__((noinline)) void tile(int64_t k, const float* a, int64_t lda, const float* b,
+                                    float* c, int64_t ldc, bool add, const char* ahead,
+                                    int64_t stride) {
   Floats sum[R][V];
   UNROLL for (int i = 0; i < R; ++i) { UNROLL for (int j = 0; j < V; ++j) sum[i][j] = splat(0.0f); }
   if (add) {
@@ -43,23 +44,30 @@ inline void tile(int64_t k, const float* a, int64_t lda, const float* b, float* 
       UNROLL for (int j = 0; j < V; ++j) sum[i][j] = load(c + i * ldc + j * kWidth);
     }
   }
-  // Otherwise the addresses of all rows are kept over the loop, on the stack.
-  asm("" : "+r"(c), "+r"(ldc));
-  const auto step = [&](int64_t l) __attribute__((always_inline)) {
+  // Four rows have an address each of a pointer and three multiples of lda. Otherwise the compiler
+  // keeps the addresses of all rows, and those of C over the loop, more than it has registers for.
+  const float* lower = a + 4 * lda;
+  int64_t triple = 3 * lda;
+  asm("" : "+r"(c), "+r"(ldc), "+r"(triple));
+  const auto step = [&](int l) __attribute__((always_inline)) {
     Floats row[V];
     UNROLL for (int j = 0; j < V; ++j) row[j] = load(b + (l * V + j) * kWidth);
     UNROLL for (int i = 0; i < R; ++i) {
-      const Floats factor = splat(lies == Lies::in_rows ? a[i * lda + l] : a[l * R + i]);
+      const float* const four = (i < 4 ? a : lower) + (i % 4 == 3 ? triple : i % 4 * lda);
+      const Floats factor = splat(lies == Lies::in_rows ? four[l] : a[l * R + i]);
       UNROLL for (int j = 0; j < V; ++j) sum[i][j] += factor * row[j];
     }
   };
-  int64_t l = 0;
-  for (; l + kSteps <= k; l += kSteps) {
-    __builtin_prefetch(ahead + l * stride, 0, 2);
-    step(l);
-    if constexpr (kSteps == 2) step(l + 1);
+  constexpr int kStride = lies == Lies::in_rows ? 1 : R;
+  for (int64_t round = k / kSteps; round > 0; --round) {
+    asm volatile("" : "+r"(a), "+r"(lower), "+r"(b));
+    __builtin_prefetch(ahead, 0, 2);
+    step(0);
+    if constexpr (kSteps == 2) step(1);
+    a += kSteps * kStride, lower += kSteps * kStride;
+    b += kSteps * V * kWidth, ahead += kSteps * stride;
   }
-  if (l < k) step(l);
+  if (k % kSteps != 0) step(0);
   UNROLL for (int i = 0; i < R; ++i) {
     UNROLL for (int j = 0; j < V; ++j) store(c + i * ldc + j * kWidth, sum[i][j]);
   }

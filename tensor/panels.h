@@ -11,13 +11,14 @@ namespace enas {
 ISA_SELECT(packed_gemm_geometry, void(int* width, int* vectors));
 
 // Vectors of columns, shared out to panels of nearly equal width: a last one of a single vector
-// would run at half the rate.
+// would run at half the rate. With `parts` a panel has the same columns of each of that many
+// matrices side by side, and all numbers here are of one of them.
 struct Panels {
-  explicit Panels(int64_t n) : columns(n) {
+  explicit Panels(int64_t n, int64_t parts = 1) : columns(n / parts) {
     int floats = 0, most = 0;
     packed_gemm_geometry(&floats, &most);
-    width = floats;
-    total = (n + width - 1) / width;
+    width = floats / parts;
+    total = (columns + width - 1) / width;
     count = (total + most - 1) / most;
   }
   int64_t first(int64_t p) const { return total * p / count * width; }  // column

@@ -135,16 +135,21 @@ void stacked_gemm(std::span<const RowBlock> blocks, int64_t m, int64_t n, bool a
     return;
   }
   const Panels panels(n);
-  // Parts of some 128 K numbers, an even number of them where one does not do.
+  // Parts of some 128 K numbers, an even number of them where one does not do; of whole tiles, for
+  // one that lacks a row is slow to pack.
   constexpr int64_t kSide = 360;
+  int64_t tile_rows = 0, block = 0;
+  stacked_gemm_geometry(&tile_rows, &block);
   const int64_t down = (m + kSide - 1) / kSide;
   int64_t across = std::min((n + kSide - 1) / kSide, panels.count);
   if (down * across > 1 && down % 2 != 0 && across % 2 != 0 && across < panels.count) ++across;
   check(down * across <= 0xffff, "stacked product", "matrix ", m, " x ", n, " is too large");
   parallel_chunks(static_cast<int>(down * across), [&](int chunk) {
     const int64_t i = chunk / across, j = chunk % across;
-    const int64_t top = m * i / down;
-    const Part part{top, m * (i + 1) / down - top, panels.count * j / across,
+    const auto top = [&](int64_t of) {
+      return std::min((m + tile_rows - 1) / tile_rows * of / down * tile_rows, m);
+    };
+    const Part part{top(i), top(i + 1) - top(i), panels.count * j / across,
                     panels.count * (j + 1) / across};
     PartProduct(rows, part, m, n, panels).run(add, c);
   });

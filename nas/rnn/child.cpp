@@ -3,12 +3,12 @@
 #include "nn/init.h"
 #include "ops/embedding.h"
 #include "ops/highway_cell.h"
+#include "ops/linear_cross_entropy.h"
 #include "ops/matmul.h"
 #include "ops/mean_of.h"
 #include "ops/plain_cell.h"
 #include "ops/pointwise.h"
 #include "ops/reduce.h"
-#include "ops/softmax_cross_entropy.h"
 #include "ops/structure.h"
 
 namespace enas {
@@ -142,13 +142,18 @@ Var RnnChild::encode(Tape& tape, const RnnCell& cell, const TextWindow& window, 
   return concat_rows(states);
 }
 
+namespace {
+Var masked_outputs(const Var& outputs, const RnnMasks& masks) {
+  return masks.output.defined() ? dropout(outputs, masks.output) : outputs;
+}
+}  // namespace
+
 Var RnnChild::logits(Tape& tape, const Var& outputs, const RnnMasks& masks) {
-  const Var masked = masks.output.defined() ? dropout(outputs, masks.output) : outputs;
-  return matmul(masked, tape.use(*table_), Transpose::no, Transpose::yes);
+  return matmul(masked_outputs(outputs, masks), tape.use(*table_), Transpose::no, Transpose::yes);
 }
 
 Var RnnChild::decode(Tape& tape, const Var& outputs, const Tensor& targets, const RnnMasks& masks) {
-  return softmax_cross_entropy(logits(tape, outputs, masks), targets);
+  return linear_cross_entropy(masked_outputs(outputs, masks), tape.use(*table_), targets);
 }
 
 RnnChild::Pass RnnChild::run(Tape& tape, const Architecture& arch, const TextWindow& window,

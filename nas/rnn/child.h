@@ -89,6 +89,7 @@ class RnnChild {
   DType dtype() const { return dtype_; }
   Device device() const { return parameters_.device(); }
   ParameterStore& parameters() { return parameters_; }
+  const Parameter& table() const { return *table_; }  // embedding and decoder
   // Weight decay covers cell matrices only in search, everything in final training (docs/method.md,
   // first table).
   static bool is_cell_weight(const Parameter& p) { return p.name.rfind("cell.", 0) == 0; }

@@ -45,6 +45,7 @@ void RnnTask::reset_state() { state_ = child_.zero_state(options_.batch); }
 
 Var RnnTask::train_loss(Tape& tape, const Architecture& arch, const TextWindow& window,
                         uint64_t draw) {
+  scoring_.packed_weights().clear();
   const RnnMasks masks = draw_masks(child_.options(), options_.batch, options_.seed, draw,
                                     child_.dtype(), child_.device());
   RnnChild::Pass pass = child_.run(tape, arch, window, state_, masks);
@@ -71,7 +72,6 @@ void RnnTask::finish_step(const Tensor& gate) {
 
 UnreadScore RnnTask::score_windows(const Architecture& arch, const TextStreams& streams,
                                    std::span<const WindowSpan> windows) {
-  const Tape::NoGrad no_grad(scoring_);
   Tensor state = child_.zero_state(streams.batch());
   UnreadScore score;
   for (const WindowSpan& span : windows) {
@@ -80,11 +80,11 @@ UnreadScore RnnTask::score_windows(const Architecture& arch, const TextStreams& 
     score.add(pass.cross_entropy.value(), window.length * window.batch);
     state = pass.state;
   }
+  scoring_.packed_weights().drop_others(child_.table().value);
   return score;
 }
 
 UnreadScore RnnTask::score_with_dropout(const Architecture& arch, uint64_t sample) {
-  const Tape::NoGrad no_grad(scoring_);
   const WindowSpan& span = reward_windows_[static_cast<size_t>(sample % reward_windows_.size())];
   const TextWindow window = valid_.window(span.start, span.length);
   // Masks that no training step draws: their numbers count down from the top.
@@ -92,6 +92,7 @@ UnreadScore RnnTask::score_with_dropout(const Architecture& arch, uint64_t sampl
                                     ~uint64_t{0} - sample, child_.dtype(), child_.device());
   const RnnChild::Pass pass = child_.run(scoring_, arch, window, reward_state_, masks);
   reward_state_ = pass.state;
+  scoring_.packed_weights().drop_others(child_.table().value);
   // As finish_step, by a gate that only the loss can close.
   gate_state(reward_state_, grad_norm({}, 0, pass.cross_entropy.value()));
   UnreadScore score;

@@ -91,7 +91,10 @@ class RnnTask {
   Tensor next_state_;                    // of the step being made
   std::vector<Tensor> cross_entropies_;  // of the step being made or made last
   int64_t tokens_ = 0;                   // of its window
+  // Nothing is recorded on it. It keeps the packed decoder from one evaluation to the next: that is
+  // a fiftieth of an evaluation's time. Training has the room back.
   Tape scoring_;
+  Tape::NoGrad unrecorded_{scoring_};
 };
 
 }  // namespace enas

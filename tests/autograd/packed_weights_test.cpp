@@ -26,11 +26,19 @@ TEST(PackedWeights, GivesRowsAsTheyLieAndTransposed) {
   EXPECT_EQ(packed.size(), 3u);
   packed.get(w, true, 1, 2);
   EXPECT_EQ(packed.size(), 3u);
+  EXPECT_EQ(packed.get(w, false, 0, 3, 2).parts(), 2);
+  EXPECT_EQ(packed.get(w, false, 0, 3).parts(), 1);
+  EXPECT_EQ(packed.size(), 4u);
+  packed.drop_others(w);
+  EXPECT_EQ(packed.size(), 4u);
   packed.drop(false);
   EXPECT_EQ(packed.size(), 2u);
   packed.drop(weight());  // another tensor
   EXPECT_EQ(packed.size(), 2u);
   packed.drop(w);
+  EXPECT_EQ(packed.size(), 0u);
+  packed.get(w, true, 0, 3);
+  packed.drop_others(weight());
   EXPECT_EQ(packed.size(), 0u);
 }
 

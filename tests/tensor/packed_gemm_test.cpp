@@ -135,6 +135,66 @@ TEST(PackedGemm, RowsDoNotDependOnTheirNumber) {
   });
 }
 
+// Put together again, tiles are the product's bits, each element once, however the matrix is packed
+// and the columns are cut.
+TEST(PackedGemm, TilesAreTheProduct) {
+  on_every_isa([] {
+    for (const Product& s : {Product{1, 5, 4, false, false, 0},
+                             {9, 6, 52, false, false, 0},
+                             {70, 300, 200, false, false, 0},
+                             {300, 20, 404, true, false, 0}}) {
+      const auto a = draw(s.m * s.k, 1), b = draw(s.k * s.n, 2);
+      const int64_t ldb = s.transpose ? s.k : s.n;
+      std::vector<float> want(static_cast<size_t>(s.m * s.n));
+      packed_gemm(s.m, a.data(), s.k, PackedMatrix(s.transpose, s.k, s.n, b.data(), ldb), false,
+                  want.data(), s.n);
+      for (const int parts : {1, 2, 4}) {
+        const PackedMatrix packed(s.transpose, s.k, s.n, b.data(), ldb, parts);
+        for (const int64_t ranges : {0, 1, 3, 100}) {
+          std::vector<float> got(want.size(), NAN);
+          packed_gemm_tiles(s.m, a.data(), s.k, packed, ranges, [&](const ProductTile& t) {
+            for (int64_t r = 0; r < t.rows; ++r) {
+              for (int64_t part = 0; part < parts; ++part) {
+                for (int64_t j = 0; j < t.columns; ++j) {
+                  const int64_t at = (t.row + r) * s.n + part * (s.n / parts) + t.column + j;
+                  got[static_cast<size_t>(at)] = t.values[r * t.stride + part * t.next_part + j];
+                }
+              }
+            }
+          });
+          ASSERT_EQ(std::memcmp(want.data(), got.data(), want.size() * sizeof(float)), 0)
+              << s.m << "x" << s.k << "x" << s.n << " in " << parts << " parts, " << ranges;
+        }
+      }
+    }
+  });
+}
+
+// Tiles of a range come in the order of their columns, the first one marked, rows in each.
+TEST(PackedGemm, TilesOfARangeComeInOrder) {
+  constexpr int64_t kM = 130, kK = 3, kN = 1000, kRanges = 4;
+  const auto a = draw(kM * kK, 1), b = draw(kK * kN, 2);
+  std::vector<int64_t> reached(kM * kRanges);
+  packed_gemm_tiles(kM, a.data(), kK, PackedMatrix(false, kK, kN, b.data(), kN), kRanges,
+                    [&](const ProductTile& t) {
+                      for (int64_t r = t.row; r < t.row + t.rows; ++r) {
+                        int64_t& so_far = reached[static_cast<size_t>(r * kRanges + t.range)];
+                        EXPECT_EQ(t.first, so_far == 0);
+                        EXPECT_EQ(t.column, t.first ? t.column : so_far);
+                        so_far = t.column + t.columns;
+                      }
+                    });
+  for (int64_t r = 0; r < kM; ++r) EXPECT_EQ(reached[static_cast<size_t>(r * kRanges + 3)], kN);
+}
+
+TEST(PackedGemm, PartsAreChecked) {
+  const float b[6] = {1, 2, 3, 4, 5, 6}, a[1] = {1};
+  float c[6];
+  EXPECT_THROW(PackedMatrix(false, 1, 6, b, 6, 3), Error);
+  EXPECT_THROW(PackedMatrix(false, 1, 6, b, 6, 4), Error);
+  EXPECT_THROW(packed_gemm(1, a, 1, PackedMatrix(false, 1, 6, b, 6, 2), false, c, 6), Error);
+}
+
 // What is not finite reaches exactly the elements whose sums hold it, through zeros too.
 TEST(PackedGemm, NanAndInfinityTravel) {
   on_every_isa([] {
