@@ -43,18 +43,15 @@ std::vector<Tensor> values_of(std::span<const Var> vars) {
   return values;
 }
 
-// The gradients that are wanted; false where none is.
-bool slots_of(std::span<Grad> grads, std::vector<GradientSlot>& slots) {
-  bool any = false;
-  slots.resize(grads.size());
+// The gradients that are wanted.
+std::vector<GradientSlot> slots_of(std::span<Grad> grads) {
+  std::vector<GradientSlot> slots(grads.size());
   for (size_t i = 0; i < grads.size(); ++i) {
-    slots[i] = {};
     if (!grads[i].needed()) continue;
     slots[i].into = grads[i].into();
     slots[i].tensor = &grads[i].tensor();
-    any = true;
   }
-  return any;
+  return slots;
 }
 
 }  // namespace
@@ -84,17 +81,14 @@ RawConv pointwise_conv(std::span<const Var> sources, std::span<const Var> weight
     if (!weights[i].has_grad() && !(relu_on_load && sources[i].has_grad())) x[i] = {};
     if (!sources[i].has_grad()) w[i] = {};
   }
-  result.y = record(
-      "pointwise_conv", std::span<const Input>(inputs), y,
-      [x = std::move(x), w = std::move(w), relu_on_load](const Tensor& dy, Grads& grads) {
-        std::vector<GradientSlot> slots;
-        if (slots_of(grads.subspan(x.size()), slots))
-          dispatch<cpu::pointwise_conv_backward_weight, cuda::pointwise_conv_backward_weight>(
-              dy, x, relu_on_load, slots);
-        if (slots_of(grads.first(x.size()), slots))
-          dispatch<cpu::pointwise_conv_backward_data, cuda::pointwise_conv_backward_data>(
-              dy, x, w, relu_on_load, slots);
-      });
+  result.y =
+      record("pointwise_conv", std::span<const Input>(inputs), y,
+             [x = std::move(x), w = std::move(w), relu_on_load](const Tensor& dy, Grads& grads) {
+               const std::vector<GradientSlot> dw = slots_of(grads.subspan(x.size()));
+               const std::vector<GradientSlot> dx = slots_of(grads.first(x.size()));
+               dispatch<cpu::pointwise_conv_backward, cuda::pointwise_conv_backward>(
+                   dy, x, w, relu_on_load, dx, dw);
+             });
   return result;
 }
 
@@ -207,66 +201,84 @@ void forward(Tensor& y, std::span<const Tensor> sources, std::span<const Tensor>
                  stats->variance.data<float>());
 }
 
-void backward_data(const Tensor& dy, std::span<const Tensor> sources,
-                   std::span<const Tensor> weights, bool relu, std::span<const GradientSlot> dx) {
-  const int64_t rows = dy.shape().rows(), co = dy.size(3), total = channels_of(weights, 0);
-  std::vector<Tensor> panels(dx.size());
-  int64_t widest = 0;
-  for (size_t i = 0; i < dx.size(); ++i) {
-    if (dx[i].tensor == nullptr) continue;
-    const int64_t ci = weights[i].size(0);
-    widest = std::max(widest, ci);
-    panels[i] = Tensor({panels_size(co, ci)});
-    panels_pack(weights[i].data<float>(), 1, co, 0, co, co, ci, panels[i].data<float>());
-  }
-  const float* const up = dy.data<float>();
-  each_chunk(rows, total * co, [&](int64_t begin, int64_t end) {
-    Tensor scratch;
-    if (relu) scratch = Tensor({kStrip * widest});
-    each_strip(begin, end, [&](int64_t first, int64_t n) {
-      for (size_t i = 0; i < dx.size(); ++i) {
-        if (dx[i].tensor == nullptr) continue;
-        const int64_t ci = weights[i].size(0);
-        const bool add = dx[i].into == Into::add;
-        const PanelRun run{up + first * co, co, co};
-        float* const to = dx[i].tensor->data<float>() + first * ci;
-        float* const product = relu ? scratch.data<float>() : to;
-        panels_multiply(&run, 1, n, panels[i].data<float>(), ci, product, ci, add && !relu);
-        if (relu) relu_mask(sources[i].data<float>() + first * ci, product, to, n * ci, add);
-      }
-    });
-  });
+bool wanted(std::span<const GradientSlot> slots, size_t i) {
+  return i < slots.size() && slots[i].tensor != nullptr;
 }
 
-void backward_weight(const Tensor& dy, std::span<const Tensor> sources, bool relu,
-                     std::span<const GradientSlot> dw) {
-  const int64_t rows = dy.shape().rows(), co = dy.size(3);
-  int64_t total = 0, widest = 0;
-  for (size_t i = 0; i < dw.size(); ++i) {
-    if (dw[i].tensor == nullptr) continue;
-    total += dw[i].tensor->numel();
-    widest = std::max(widest, dw[i].tensor->size(0));
+// What backward needs of the gradients: of the sources, packed weights; of the weights, sums.
+struct Gradients {
+  Gradients(const Tensor& up, std::span<const Tensor> weights, std::span<const GradientSlot> of_x,
+            std::span<const GradientSlot> of_w)
+      : dy(up), dx(of_x), dw(of_w), panels(of_x.size()) {
+    const int64_t co = dy.size(3);
+    for (size_t i = 0; i < std::max(dx.size(), dw.size()); ++i) {
+      int64_t ci = 0;
+      if (wanted(dx, i)) {
+        ci = weights[i].size(0);
+        through += ci;
+        panels[i] = Tensor({panels_size(co, ci)});
+        panels_pack(weights[i].data<float>(), 1, co, 0, co, co, ci, panels[i].data<float>());
+      }
+      if (wanted(dw, i)) {
+        ci = dw[i].tensor->size(0);
+        total += dw[i].tensor->numel();
+      }
+      widest = std::max(widest, ci);
+    }
   }
-  const PartialSums sums(rows * total, rows, total);
+  // Rows [first, first + n), a strip: of the weights into `sums`, which `add` or are begun.
+  void strip(std::span<const Tensor> sources, bool relu, int64_t first, int64_t n, float* scratch,
+             float* sums, bool add) const {
+    const int64_t co = dy.size(3);
+    const float* const up = dy.data<float>() + first * co;
+    for (size_t i = 0; i < std::max(dx.size(), dw.size()); ++i) {
+      if (wanted(dw, i)) {
+        const int64_t ci = dw[i].tensor->size(0);
+        const float* x = sources[i].data<float>() + first * ci;
+        if (relu) relu_copy(x, scratch, n * ci), x = scratch;
+        const PanelPixels pixels{x, ci, 0, up, co, 0, 1, n};
+        panels_outer(pixels, ci, co, sums, co, add);
+        sums += ci * co;
+      }
+      if (!wanted(dx, i)) continue;
+      const int64_t ci = dx[i].tensor->size(3);
+      const bool adds = dx[i].into == Into::add;
+      const PanelRun run{up, co, co};
+      float* const to = dx[i].tensor->data<float>() + first * ci;
+      float* const product = relu ? scratch : to;
+      panels_multiply(&run, 1, n, panels[i].data<float>(), ci, product, ci, adds && !relu);
+      if (relu) relu_mask(sources[i].data<float>() + first * ci, product, to, n * ci, adds);
+    }
+  }
+
+  const Tensor& dy;
+  std::span<const GradientSlot> dx, dw;
+  std::vector<Tensor> panels;
+  int64_t through = 0, total = 0, widest = 0;  // channels of dx, elements of dw, channels at most
+};
+
+// One visit of dy and the sources for both gradients: each pass of its own would wait for memory.
+void backward(const Tensor& dy, std::span<const Tensor> sources, std::span<const Tensor> weights,
+              bool relu, std::span<const GradientSlot> dx, std::span<const GradientSlot> dw) {
+  const int64_t rows = dy.shape().rows(), co = dy.size(3);
+  const Gradients grads(dy, weights, dx, dw);
+  const auto scratch_of = [&] { return relu ? Tensor({kStrip * grads.widest}) : Tensor(); };
+  if (grads.total == 0) {
+    return each_chunk(rows, grads.through * co, [&](int64_t begin, int64_t end) {
+      Tensor scratch = scratch_of();
+      each_strip(begin, end, [&](int64_t first, int64_t n) {
+        grads.strip(sources, relu, first, n, relu ? scratch.data<float>() : nullptr, nullptr, true);
+      });
+    });
+  }
+  const PartialSums sums(rows * grads.total, rows, grads.total);
   parallel_chunks(sums.parts(), [&](int part) {
-    Tensor scratch;
-    if (relu) scratch = Tensor({kStrip * widest});
+    Tensor scratch = scratch_of();
     const int64_t begin = rows * part / sums.parts(), end = rows * (part + 1) / sums.parts();
     sums.clear_if(begin == end, part);
     each_strip(begin, end, [&](int64_t first, int64_t n) {
-      float* to = sums.part(part);
-      for (size_t i = 0; i < dw.size(); ++i) {
-        if (dw[i].tensor == nullptr) continue;
-        const int64_t ci = dw[i].tensor->size(0);
-        const float* x = sources[i].data<float>() + first * ci;
-        if (relu) {
-          relu_copy(x, scratch.data<float>(), n * ci);
-          x = scratch.data<float>();
-        }
-        const PanelPixels pixels{x, ci, 0, dy.data<float>() + first * co, co, 0, 1, n};
-        panels_outer(pixels, ci, co, to, co, first > begin);
-        to += ci * co;
-      }
+      grads.strip(sources, relu, first, n, relu ? scratch.data<float>() : nullptr, sums.part(part),
+                  first > begin);
     });
   });
   int64_t at = 0;
@@ -296,7 +308,7 @@ void cpu::pointwise_conv_forward(Tensor& y, std::span<const Tensor> sources,
 void cpu::pointwise_conv_backward_data(const Tensor& dy, std::span<const Tensor> sources,
                                        std::span<const Tensor> weights, bool relu_on_load,
                                        std::span<const GradientSlot> dx) {
-  if (dy.dtype() == DType::f32) return backward_data(dy, sources, weights, relu_on_load, dx);
+  if (dy.dtype() == DType::f32) return backward(dy, sources, weights, relu_on_load, dx, {});
   for (size_t i = 0; i < dx.size(); ++i) {
     if (dx[i].tensor == nullptr) continue;
     plain_backward_data(relu_on_load ? sources[i].data<double>() : nullptr,
@@ -308,13 +320,22 @@ void cpu::pointwise_conv_backward_data(const Tensor& dy, std::span<const Tensor>
 
 void cpu::pointwise_conv_backward_weight(const Tensor& dy, std::span<const Tensor> sources,
                                          bool relu_on_load, std::span<const GradientSlot> dw) {
-  if (dy.dtype() == DType::f32) return backward_weight(dy, sources, relu_on_load, dw);
+  if (dy.dtype() == DType::f32) return backward(dy, sources, {}, relu_on_load, {}, dw);
   for (size_t i = 0; i < dw.size(); ++i) {
     if (dw[i].tensor == nullptr) continue;
     plain_backward_weight(sources[i].data<double>(), dy.data<double>(), dy.shape().rows(),
                           sources[i].size(3), dy.size(3), relu_on_load, dw[i].into == Into::add,
                           dw[i].tensor->data<double>());
   }
+}
+
+void cpu::pointwise_conv_backward(const Tensor& dy, std::span<const Tensor> sources,
+                                  std::span<const Tensor> weights, bool relu_on_load,
+                                  std::span<const GradientSlot> dx,
+                                  std::span<const GradientSlot> dw) {
+  if (dy.dtype() == DType::f32) return backward(dy, sources, weights, relu_on_load, dx, dw);
+  pointwise_conv_backward_weight(dy, sources, relu_on_load, dw);
+  pointwise_conv_backward_data(dy, sources, weights, relu_on_load, dx);
 }
 
 }  // namespace enas

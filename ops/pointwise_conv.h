@@ -36,6 +36,10 @@ void pointwise_conv_backward_data(const Tensor& dy, std::span<const Tensor> sour
                                   std::span<const GradientSlot> dx);
 void pointwise_conv_backward_weight(const Tensor& dy, std::span<const Tensor> sources,
                                     bool relu_on_load, std::span<const GradientSlot> dw);
+// Both in one visit of dy and the sources.
+void pointwise_conv_backward(const Tensor& dy, std::span<const Tensor> sources,
+                             std::span<const Tensor> weights, bool relu_on_load,
+                             std::span<const GradientSlot> dx, std::span<const GradientSlot> dw);
 }  // namespace cpu
 namespace cuda {
 void pointwise_conv_forward(Tensor& y, std::span<const Tensor> sources,
@@ -46,6 +50,9 @@ void pointwise_conv_backward_data(const Tensor& dy, std::span<const Tensor> sour
                                   std::span<const GradientSlot> dx);
 void pointwise_conv_backward_weight(const Tensor& dy, std::span<const Tensor> sources,
                                     bool relu_on_load, std::span<const GradientSlot> dw);
+void pointwise_conv_backward(const Tensor& dy, std::span<const Tensor> sources,
+                             std::span<const Tensor> weights, bool relu_on_load,
+                             std::span<const GradientSlot> dx, std::span<const GradientSlot> dw);
 }  // namespace cuda
 
 }  // namespace enas

@@ -135,4 +135,11 @@ void pointwise_conv_backward_weight(const Tensor& dy, std::span<const Tensor> so
   });
 }
 
+void pointwise_conv_backward(const Tensor& dy, std::span<const Tensor> sources,
+                             std::span<const Tensor> weights, bool relu_on_load,
+                             std::span<const GradientSlot> dx, std::span<const GradientSlot> dw) {
+  pointwise_conv_backward_weight(dy, sources, relu_on_load, dw);
+  pointwise_conv_backward_data(dy, sources, weights, relu_on_load, dx);
+}
+
 }  // namespace enas::cuda
