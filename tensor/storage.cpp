@@ -194,14 +194,15 @@ void* MemoryPool::get_large(size_t size) {
     put_large(new_slab(bytes), bytes);
     fit = by_size_.lower_bound({size, nullptr});
   }
+  // The block is the range's upper end: what is left joins the next slab, which lies below.
   const auto [have, block] = *fit;
   by_size_.erase(fit);
   ranges_.erase(block);
   if (have > size) {
-    ranges_.emplace(block + size, have - size);
-    by_size_.emplace(have - size, block + size);
+    ranges_.emplace(block, have - size);
+    by_size_.emplace(have - size, block);
   }
-  return block;
+  return block + (have - size);
 }
 
 void MemoryPool::put_large(char* block, size_t size) {

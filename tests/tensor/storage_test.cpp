@@ -73,20 +73,32 @@ TEST(MemoryPool, LargeBlocksSplitFitBestAndCoalesce) {
   char* a = static_cast<char*>(pool.get(3 * kMiB));
   char* b = static_cast<char*>(pool.get(1 * kMiB));
   char* c = static_cast<char*>(pool.get(2 * kMiB));
-  EXPECT_EQ(a, whole);
-  EXPECT_EQ(b, a + 3 * kMiB);
-  EXPECT_EQ(c, b + kMiB);  // free: [6, 8) and, after the next line, [0, 3)
+  EXPECT_EQ(a, static_cast<char*>(whole) + 5 * kMiB);  // from the upper end
+  EXPECT_EQ(b, a - kMiB);
+  EXPECT_EQ(c, b - 2 * kMiB);  // free: [0, 2) and, after the next line, [5, 8)
   pool.put(a, 3 * kMiB);
   void* best = pool.get(2 * kMiB);
-  EXPECT_EQ(best, c + 2 * kMiB);  // the exact fit, though [0, 3) lies lower
-  pool.put(b, kMiB);              // joins [0, 3)
-  EXPECT_EQ(pool.get(4 * kMiB), whole);
-  pool.put(whole, 4 * kMiB);
+  EXPECT_EQ(best, whole);  // the exact fit, though [5, 8) lies higher
+  pool.put(b, kMiB);       // joins [5, 8)
+  EXPECT_EQ(pool.get(4 * kMiB), b);
+  pool.put(b, 4 * kMiB);
   pool.put(best, 2 * kMiB);
   pool.put(c, 2 * kMiB);  // joins both sides
   EXPECT_EQ(pool.get(8 * kMiB), whole);
   pool.put(whole, 8 * kMiB);
   EXPECT_EQ(pool.stats().slabs, 1u);
+}
+
+// A slab lies right under the one before, and what is left of that joins it: blocks of 3 MiB fill
+// slabs of 4 and 2 without a gap.
+TEST(MemoryPool, WhatIsLeftOfASlabJoinsTheNext) {
+  MemoryPool pool;
+  std::vector<char*> blocks;
+  for (int i = 0; i < 8; ++i) blocks.push_back(static_cast<char*>(pool.get(3 * kMiB)));
+  for (size_t i = 1; i < blocks.size(); ++i)
+    if (blocks[i] != blocks[i - 1] - 3 * kMiB) GTEST_SKIP() << "the system placed slabs apart";
+  EXPECT_EQ(pool.stats().slab_bytes, 24 * kMiB);
+  for (char* block : blocks) pool.put(block, 3 * kMiB);
 }
 
 TEST(MemoryPool, SteadyStateTakesNoSlab) {
