@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 #include <vector>
 
 #include "ops/matmul.h"
 #include "ops/row_statistics.h"
 #include "ops/softmax_cross_entropy.h"
-#include "ops/weight_gradient.h"
 #include "tensor/isa.h"
 #include "tensor/packed_gemm.h"
 #include "tensor/thread_pool.h"
@@ -46,19 +44,10 @@ class RowLosses {
     }
   }
 
-  // The sum over rows; kept [rows, 2], where not null, receives m and 1/s of each.
-  double total(Tensor* kept) const {
-    float* const keep = kept != nullptr ? kept->data<float>() : nullptr;
+  double total() const {
     std::vector<double> losses(static_cast<size_t>(rows_));
     parallel_for(rows_, kRowGrain / (kRanges * kLanes), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        const auto [top, sum] = statistics(r);
-        losses[static_cast<size_t>(r)] =
-            static_cast<double>(top) - picked_[static_cast<size_t>(r)] + std::log(sum);
-        if (keep == nullptr) continue;
-        keep[2 * r] = top;
-        keep[2 * r + 1] = static_cast<float>(1 / sum);
-      }
+      for (int64_t r = begin; r < end; ++r) losses[static_cast<size_t>(r)] = loss(r);
     });
     double all = 0;
     for (const double loss : losses) all += loss;
@@ -66,7 +55,7 @@ class RowLosses {
   }
 
  private:
-  std::pair<float, double> statistics(int64_t r) const {
+  double loss(int64_t r) const {
     float top = -INFINITY;
     for (int64_t k = 0; k < kRanges; ++k) top = std::max(top, top_of(k, r));
     double sum = 0;
@@ -77,7 +66,7 @@ class RowLosses {
       // A range that was not used, or of -infinity alone, has nothing to scale.
       if (part != 0) sum += part * std::exp(static_cast<double>(top_of(k, r)) - top);
     }
-    return {top, sum};
+    return static_cast<double>(top) - picked_[static_cast<size_t>(r)] + std::log(sum);
   }
   float top_of(int64_t range, int64_t r) const {
     return tops_[static_cast<size_t>(range * rows_ + r)];
@@ -90,57 +79,21 @@ class RowLosses {
   std::vector<float> picked_;
 };
 
-// f(tile) for the tiles of the logits. In an evaluation w is packed where its tape keeps it;
-// otherwise the copy is not used again.
-template <class F>
-void each_tile(const Tensor& x, const Var& w, F f) {
-  const Tensor& values = w.value();
+Tensor evaluated(const Tensor& x, const Var& w, const Tensor& targets) {
+  RowLosses losses(targets);
   const auto product = [&](const PackedMatrix& packed) {
-    packed_gemm_tiles(x.size(0), x.data<float>(), x.size(1), packed, kRanges, f);
+    packed_gemm_tiles(x.size(0), x.data<float>(), x.size(1), packed, kRanges,
+                      [&](const ProductTile& tile) { losses.take(tile); });
   };
-  if (w.tape() != nullptr && !w.has_grad()) {
-    return product(w.tape()->packed_weights().get(values, true, 0, w.size(0)));
+  const Tensor& values = w.value();
+  if (w.tape() != nullptr) {
+    product(w.tape()->packed_weights().get(values, true, 0, w.size(0)));
+  } else {
+    product(PackedMatrix(true, w.size(1), w.size(0), values.data<float>(), w.size(1)));
   }
-  product(PackedMatrix(true, w.size(1), w.size(0), values.data<float>(), w.size(1)));
-}
-
-Tensor mean_loss(double total, int64_t rows) {
   Tensor y({}, DType::f32);
-  y.data<float>()[0] = static_cast<float>(total * (1.0 / static_cast<double>(rows)));
+  y.data<float>()[0] = static_cast<float>(losses.total() * (1.0 / static_cast<double>(x.size(0))));
   return y;
-}
-
-Var evaluated(const Tensor& x, const Var& w, const Tensor& targets) {
-  RowLosses losses(targets);
-  each_tile(x, w, [&](const ProductTile& tile) { losses.take(tile); });
-  return mean_loss(losses.total(nullptr), x.size(0));
-}
-
-// The logits are written once and become their gradient in one more visit.
-Var recorded(const Var& x, const Var& w, const Tensor& targets) {
-  const int64_t rows = x.size(0), columns = w.size(0);
-  RowLosses losses(targets);
-  Tensor z({rows, columns}), kept({rows, 2});
-  float* const logits = z.data<float>();
-  each_tile(x.value(), w, [&](const ProductTile& tile) {
-    losses.take(tile);
-    for (int64_t r = 0; r < tile.rows; ++r) {
-      std::copy_n(tile.values + r * tile.stride, tile.columns,
-                  logits + (tile.row + r) * columns + tile.column);
-    }
-  });
-  Tensor y = mean_loss(losses.total(&kept), rows);
-  cpu::cross_entropy_backward(z, targets, kept, Tensor::full({}, 1),
-                              1.0 / static_cast<double>(rows), z, Into::write);
-  return record(
-      kOp, {x, w}, std::move(y),
-      [x = x.value(), w = w.value(), z = std::move(z)](const Tensor& dy, Grads& dx) mutable {
-        cpu::cross_entropy_scale(z, dy);
-        if (dx[0].needed()) {
-          cpu::matmul(z, w, dx[0].tensor(), Transpose::no, Transpose::no, dx[0].into());
-        }
-        if (dx[1].needed()) contribute_rows(dx[1], z, x);
-      });
 }
 
 }  // namespace
@@ -151,13 +104,14 @@ Var linear_cross_entropy(const Var& x, const Var& w, const Tensor& targets) {
         kOp, "needs x [n, H], w [V, H] and targets i32 [n], got ", x.shape(), ", ", w.shape(),
         " and ", targets.dtype(), " ", targets.shape());
   const auto on_cpu = [](const Tensor& t) { return t.device() == Device::cpu; };
-  const bool tiles = x.dtype() == DType::f32 && w.dtype() == DType::f32 && on_cpu(x.value()) &&
-                     on_cpu(w.value()) && on_cpu(targets);
+  const bool tiles = !x.has_grad() && !w.has_grad() && x.dtype() == DType::f32 &&
+                     w.dtype() == DType::f32 && on_cpu(x.value()) && on_cpu(w.value()) &&
+                     on_cpu(targets);
   if (!tiles) {
     return softmax_cross_entropy(matmul(x, w, Transpose::no, Transpose::yes), targets);
   }
   check_targets(kOp, targets, w.size(0));
-  return x.has_grad() || w.has_grad() ? recorded(x, w, targets) : evaluated(x.value(), w, targets);
+  return evaluated(x.value(), w, targets);
 }
 
 }  // namespace enas

@@ -1,9 +1,8 @@
 // A decoder and its loss as one op: logits z = x w^T, then softmax and cross entropy.
 //   y = mean over rows of m + log s - z[target],   m = max z,  s = sum exp(z - m) of a row
-// m and s grow with each tile of the product while it is in the first cache. Where nothing flows
-// back, as in the evaluation of a reward, the logits (2240 x 10000 of a window) are never written;
-// otherwise they are, once, and become their gradient in one more visit. f32 on the CPU; elsewhere
-// it is matmul and softmax_cross_entropy.
+// Where nothing flows back, as in the evaluation of a reward, the logits (2240 x 10000 of a window)
+// are never written: m and s grow with each tile of the product while it is in the first cache.
+// With a gradient, or on a device, or in f64, it is matmul and softmax_cross_entropy.
 #pragma once
 #include "autograd/tape.h"
 

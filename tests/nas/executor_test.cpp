@@ -13,12 +13,12 @@ namespace {
 
 // Ops of a training window of T steps, use() of a weight not counted: embedding; T times (a row
 // slice, one op for node 0 and each of N nodes, the mean where it has several values); concat; the
-// decoder's mask, decoder with loss; the regularisers, each with its scale and its add.
+// decoder's mask, product and loss; the regularisers, each with its scale and its add.
 size_t expected_ops(const RnnCell& cell, const RnnChildOptions& options, size_t steps) {
   const size_t nodes = cell.nodes.size();
   const size_t averaged = options.mean_all ? nodes : cell.loose_ends.size();
   size_t ops = 1 + steps * (1 + nodes + 1 + (averaged > 1 ? 1 : 0)) + 1;
-  ops += (options.dropout.output > 0 ? 1 : 0) + 1;
+  ops += (options.dropout.output > 0 ? 1 : 0) + 2;
   if (options.activation_penalty > 0) ops += 3;
   if (options.slowness_penalty > 0 && steps > 1) ops += 2 + 3;  // two row slices
   // Two squares and a sum for each of N matrices (node 0 and nodes 2..N), their adds.
