@@ -21,14 +21,14 @@ struct PanelRates {
   RatedKernel multiply(const char* name) {
     panels.resize(static_cast<size_t>(panels_size(depth, columns)));
     panels_pack(w.data(), columns, 1, 0, depth, depth, columns, panels.data());
-    return {name, fmas(), {0.3, 0.3, 0.3}, [this] {
+    return {name, fmas(), {0.35, 0.35, 0.35}, [this] {
               const PanelRun run{x.data(), depth, depth};
               for (int i = 0; i < kTimes; ++i)
                 panels_multiply(&run, 1, kPixels, panels.data(), columns, y.data(), columns, false);
             }};
   }
   RatedKernel outer(const char* name) {
-    return {name, fmas(), {0.3, 0.3, 0.3}, [this] {
+    return {name, fmas(), {0.35, 0.35, 0.35}, [this] {
               const PanelPixels pixels{x.data(), depth, 0, y.data(), columns, 0, 1, kPixels};
               for (int i = 0; i < kTimes; ++i)
                 panels_outer(pixels, depth, columns, w.data(), columns, false);
@@ -63,13 +63,13 @@ struct WindowRates {
     image.assign(static_cast<size_t>(p.height * p.counter_row), 0.125f);
   }
   RatedKernel rows(const char* name) {
-    return {name, fmas(), {0.1, 0.1, 0.1}, [this] {
+    return {name, fmas(), {0.3, 0.25, 0.17}, [this] {
               for (int i = 0; i < kTimes; ++i)
                 depthwise_rows(&p, frame.data(), lanes.data(), 0, p.height, image.data());
             }};
   }
   RatedKernel weights(const char* name) {
-    return {name, fmas(), {0.1, 0.1, 0.1}, [this] {
+    return {name, fmas(), {0.3, 0.25, 0.17}, [this] {
               for (int i = 0; i < kTimes; ++i)
                 depthwise_weights(&p, frame.data(), image.data(), lanes.data());
             }};
