@@ -209,6 +209,11 @@ void add_other_options(Registry& registry) {
                      "train the first so many ranks into RUN/retrain-R and pick on validation",
                      "docs/method.md, first table", "length", "architectures"),
       {"run"});
+  add(integer_option("retrain-epochs", "0", 0, 100000,
+                     "with --retrain: train each so long, then the best from scratch in full; 0: "
+                     "each in full",
+                     "docs/method.md, first table", "length", "epochs"),
+      {"run"});
   add(integer_option("seeds", "1", 1, 1000,
                      "trainings with seeds from --seed on, into RUN/seed-S; the best is linked",
                      "docs/method.md 6", "length", "trainings"),

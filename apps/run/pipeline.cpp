@@ -93,26 +93,13 @@ class Pipeline {
   }
 
   // The final training; several of them with --retrain or --seeds, and then the best on validation
-  // is linked at the top.
+  // is linked at the top. With --retrain-epochs those are trials, and the best is trained in full.
   bool trainings(const Checkpoint* from) {
-    const bool whole = command_ == "run";
-    const int64_t count = session_.settings().integer(whole ? "retrain" : "seeds");
-    if (count == 1) return train(from, train_share());
-    std::vector<SubRun> subs;
-    const double budget = sub_budget();
-    if (whole) {
-      for (const std::string& arch : top_architectures(
-               session_.directory().architecture("top.json"), count, terms_.program)) {
-        subs.push_back({fmt::format("retrain-{}", subs.size() + 1), arch, seed_, budget});
-      }
-    } else {
-      for (uint64_t seed = seed_; subs.size() < static_cast<size_t>(count); ++seed) {
-        subs.push_back(
-            {fmt::format("seed-{}", seed), session_.settings().text("arch"), seed, budget});
-      }
-    }
-    session_.begin_stage("train", 1);
-    const auto results = train_sub_runs(app_, bench_, session_, command_, subs);
+    const std::string picked = session_.directory().architecture("picked.json");
+    if (trainings_count() == 1) return train("best.json", from, train_share());
+    if (trial_epochs() > 0 && exists(picked)) return train("picked.json", from, train_share());
+    session_.begin_stage(trial_epochs() > 0 ? "trials" : "train", 1);
+    const auto results = train_sub_runs(app_, bench_, session_, command_, sub_runs());
     if (!results) return false;
     session_.end_stage();
     const auto better = [&](const SubResult& a, const SubResult& b) {
@@ -122,21 +109,55 @@ class Pipeline {
     const bool select = bench_.selects(session_.settings());
     const auto best =
         select ? std::min_element(results->begin(), results->end(), better) : results->begin();
-    if (whole) {
-      JsonLine picked;
-      picked.add("rank", static_cast<int64_t>(best - results->begin()) + 1).add("arch", best->arch);
-      picked.add("folder", best->folder)
-          .add("valid_" + terms_.key, best->valid)
-          .add("test_" + terms_.key, best->test);
-      write_file_atomic(session_.directory().architecture("picked.json"), picked.text() + "\n");
-    }
     session_.console().line(
         select
-            ? fmt::format("train: best on validation is {} ({})", best->folder,
-                          terms_.show(best->valid, 3))
+            ? fmt::format("train: best on validation is {} ({}){}", best->folder,
+                          terms_.show(best->valid, 3),
+                          trial_epochs() > 0 ? ", now trained in full" : "")
             : fmt::format("train: nothing was held out to select on; {} is linked", best->folder));
+    if (command_ == "run") {
+      JsonLine line;
+      line.add("rank", static_cast<int64_t>(best - results->begin()) + 1).add("arch", best->arch);
+      line.add("folder", best->folder)
+          .add("valid_" + terms_.key, best->valid)
+          .add("test_" + terms_.key, best->test);
+      write_file_atomic(picked, line.text() + "\n");
+    }
+    if (trial_epochs() > 0) return train("picked.json", nullptr, train_share());
     make_link(best->folder + "/model.safetensors", session_.directory().model_weights());
     return true;
+  }
+
+  std::vector<SubRun> sub_runs() const {
+    const int64_t count = trainings_count();
+    std::vector<SubRun> subs;
+    if (command_ != "run") {
+      const std::string arch = session_.settings().text("arch");
+      for (int64_t i = 0; i < count; ++i) {
+        const uint64_t seed = seed_ + static_cast<uint64_t>(i);
+        subs.push_back({fmt::format("seed-{}", seed), arch, seed, sub_budget()});
+      }
+      return subs;
+    }
+    const double budget = sub_budget() * (trial_epochs() > 0 ? trial_length() : 1);
+    const std::string top = session_.directory().architecture("top.json");
+    for (const std::string& arch : top_architectures(top, count, terms_.program)) {
+      const std::string folder = fmt::format("retrain-{}", subs.size() + 1);
+      subs.push_back({folder, arch, seed_, budget, trial_epochs()});
+    }
+    return subs;
+  }
+
+  int64_t trainings_count() const {
+    return session_.settings().integer(command_ == "run" ? "retrain" : "seeds");
+  }
+  // 0: --retrain trains in full.
+  int64_t trial_epochs() const {
+    return command_ == "run" ? session_.settings().integer("retrain-epochs") : 0;
+  }
+  double trial_length() const {  // in final trainings
+    return static_cast<double>(trial_epochs()) /
+           static_cast<double>(session_.settings().integer("train-epochs"));
   }
 
   bool baseline() const {
@@ -145,9 +166,10 @@ class Pipeline {
   }
   // The share of the budget of each final training: all of them, the baseline's too, have the same.
   double train_share() const {
-    const Settings& s = session_.settings();
-    if (command_ != "run") return 1 / static_cast<double>(s.integer("seeds"));
-    return kTrainShare / static_cast<double>(s.integer("retrain") + (baseline() ? 1 : 0));
+    const auto count = static_cast<double>(trainings_count());
+    if (command_ != "run") return 1 / count;
+    const double final = trial_epochs() > 0 ? 1 + count * trial_length() : count;
+    return kTrainShare / (final + (baseline() ? 1 : 0));
   }
   double sub_budget() const {  // seconds; 0: no budget
     const Settings& s = session_.settings();
@@ -191,12 +213,11 @@ class Pipeline {
         .run(from, budget_share);
   }
 
-  bool train(const Checkpoint* from, double budget_share) {
+  bool train(const char* file, const Checkpoint* from, double budget_share) {
     const Settings& settings = session_.settings();
-    const std::string arch =
-        app_.architecture(command_ == "train" ? settings.text("arch")
-                                              : session_.directory().architecture("best.json"),
-                          settings);
+    const std::string arch = app_.architecture(
+        command_ == "train" ? settings.text("arch") : session_.directory().architecture(file),
+        settings);
     return TrainStage(session_, terms_, bench_.training(settings, command_, arch))
         .run(from, budget_share);
   }

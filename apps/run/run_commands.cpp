@@ -64,6 +64,9 @@ void rehearse(const App& app, const Bench& bench, const std::string& command,
       ErrorKind::usage, app.name("run"), "--retrain ", settings.integer("retrain"),
       " is more than --top ", settings.integer("top"), " or --samples ",
       settings.integer("samples"));
+  check(settings.integer("retrain-epochs") == 0 || settings.integer("retrain") > 1,
+        ErrorKind::usage, app.name("run"),
+        "--retrain-epochs needs --retrain 2 or more, which says how many to try");
 }
 
 // --data as an absolute path and --arch as the architecture itself, so that the configuration means

@@ -84,6 +84,7 @@ std::optional<SubResult> train_sub_run(const App& app, const Bench& bench, Sessi
   };
   set("arch", sub.arch);
   set("seed", std::to_string(sub.seed));
+  if (sub.epochs > 0) set("epochs", std::to_string(sub.epochs));
   if (sub.budget > 0)
     set("budget", fmt::format("{}s", std::max<int64_t>(1, std::llround(sub.budget))));
   // A folder that was made with other options (another correlate) is made anew.

@@ -14,7 +14,8 @@ struct SubRun {
   std::string folder;  // "seed-2", under the parent's directory
   std::string arch;    // its text
   uint64_t seed = 1;
-  double budget = 0;  // seconds; 0: none
+  double budget = 0;   // seconds; 0: none
+  int64_t epochs = 0;  // 0: as the parent's options say
 };
 struct SubResult {
   std::string folder, arch;

@@ -106,6 +106,32 @@ TEST_F(Method, RetrainPicksOnValidation) {
   EXPECT_NEAR(test_perplexity(run_), picked.at("test_ppl"), 1e-9);
 }
 
+TEST_F(Method, RetrainEpochsTriesAndThenTrainsTheBestInFull) {
+  const Arguments call = with(small("run", data_, run_), "--train-epochs", "3") +
+                         Arguments{"--retrain", "2", "--retrain-epochs", "1"};
+  const Outcome outcome = done(call);
+  const Json picked = json(run_ + "/arch/picked.json");
+  double best = 1e300;
+  for (const char* name : {"retrain-1", "retrain-2"}) {
+    const std::string trial = run_ + "/" + name;
+    best = std::min(best, json(trial + "/eval.json").at("valid").get<double>());
+    EXPECT_TRUE(contains(text_of(trial + "/config.toml"), "epochs = 1")) << name;
+  }
+  EXPECT_EQ(picked.at("valid_ppl"), best);
+  EXPECT_TRUE(contains(outcome.out, picked.at("folder").get<std::string>() + " (")) << outcome.out;
+  EXPECT_TRUE(contains(outcome.out, "now trained in full")) << outcome.out;
+  // The model at the top is a training of its own: three epochs of the picked architecture.
+  EXPECT_FALSE(fs::is_symlink(run_ + "/model.safetensors"));
+  const std::string alone = folder_ / "alone";
+  done(with(with(small("train", data_, alone), "--epochs", "3"), "--arch",
+            picked.at("arch").get<std::string>()));
+  EXPECT_TRUE(json(alone + "/eval.json") == json(run_ + "/eval.json"));
+  const Outcome lonely =
+      enas_ptb(folder_, with(with(call, "--retrain", "1"), "--out", folder_ / "one"));
+  EXPECT_EQ(lonely.code, 2);
+  EXPECT_TRUE(contains(lonely.err, "--retrain-epochs needs --retrain 2 or more")) << lonely.err;
+}
+
 TEST_F(Method, SeveralSeedsLinkTheBestAndTellTheSpread) {
   const Outcome outcome = done(small("train", data_, run_) + Arguments{"--seeds", "2"});
   EXPECT_TRUE(contains(outcome.out, "test perplexity over 2 trainings: mean ")) << outcome.out;
