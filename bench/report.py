@@ -96,36 +96,46 @@ def markdown(result):
     return "\n".join(out) + "\n"
 
 
+LONGEST = 8.0  # a ratio; the bars of longer ones are cut there and marked, so that the others keep apart
+
+
 def svg(result):
     """Bars of enas / PyTorch for each workload, a whisker from the smallest to the largest round, a line at 1."""
     peers = [s for s in result["sides"] if s != "enas"]
     bars = [(name, side, ratios(step, side)) for name, step in result["steps"].items() for side in peers if valid(step)]
     colours = dict(zip(peers, ("#4269d0", "#efb118", "#ff725c", "#6cc5b0")))
-    left, width, row = 250, 460, 18
-    most = max([max(v) for _, _, v in bars] + [1.5])
-    most = min(most, 8.0)  # longer bars are cut and say so
+    left, width, row, top = 250, 460, 18, 56
+    most = min(max([max(v) for _, _, v in bars] + [1.5]), LONGEST)
     x = lambda v: left + width * min(v, most) / most
-    height = 56 + row * len(bars) + 22 * len(result["steps"])
-    out = ['<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" '
-           'font-size="12">' % (left + width + 90, height, left + width + 90, height),
-           '<rect width="100%" height="100%" fill="white"/>',
-           '<text x="12" y="20" font-size="14">Search steps: enas / PyTorch, higher is better for enas</text>']
+    out = ['<text x="12" y="20" font-size="14">Search steps: enas / PyTorch, higher is better for enas</text>']
     for i, side in enumerate(peers):
         out.append('<rect x="%d" y="30" width="10" height="10" fill="%s"/><text x="%d" y="39">%s</text>' % (
             12 + 190 * i, colours[side], 26 + 190 * i, escape(side)))
-    y, last = 56, None
+    y, last, cut = top, None, False
     for name, side, v in bars:
         if name != last:
             y, last = y + 14, name
-            out.append('<text x="%d" y="%d" text-anchor="end">%s</text>' % (left - 8, y + 12, escape(name)))
+            out.append('<text x="%d" y="%d" text-anchor="end">%s</text>' % (
+                left - 8, y + 11 + row * (len(peers) - 1) // 2, escape(name)))
         mid = statistics.median(v)
         out.append('<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/>' % (left, y, x(mid) - left, row - 5, colours[side]))
-        out.append('<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="black"/>' % (x(min(v)), x(max(v)), y + 6, y + 6))
-        out.append('<text x="%.1f" y="%d">%.2f</text>' % (max(x(max(v)), x(mid)) + 6, y + 11, mid))
+        if mid > most:  # two slanted gaps; a whisker out there would say nothing
+            cut = True
+            out += ['<path d="M%.1f %dl6 %d" stroke="white" stroke-width="3"/>' % (x(mid) - back, y + row - 4, 3 - row)
+                    for back in (30, 22)]
+        else:
+            out.append('<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="black"/>' % (x(min(v)), x(max(v)), y + 6, y + 6))
+        out.append('<text x="%.1f" y="%d">%.*f</text>' % (max(x(max(v)), x(mid)) + 6, y + 11, 1 if mid > 10 else 2, mid))
         y += row
-    out.append('<line x1="%.1f" x2="%.1f" y1="50" y2="%d" stroke="#444" stroke-dasharray="4 3"/>' % (x(1), x(1), y + 4))
-    out.append("</svg>")
-    return "\n".join(out) + "\n"
+    out.append('<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="#444" stroke-dasharray="4 3"/>' % (
+        x(1), x(1), top + 6, y))
+    note = "dashed: as fast as PyTorch; black: smallest to largest round" + (
+        "; //: cut, the ratio is the number beside it" if cut else "")
+    out.append('<text x="%d" y="%d" font-size="11" fill="#555">%s</text>' % (12, y + 18, note))
+    size = (left + width + 90, y + 30)
+    head = ['<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" '
+            'font-size="12">' % (size + size), '<rect width="100%" height="100%" fill="white"/>']
+    return "\n".join(head + out + ["</svg>"]) + "\n"
 
 
 def compare(old, new):

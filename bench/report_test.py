@@ -46,6 +46,15 @@ class Report(unittest.TestCase):
         root = minidom.parseString(report.svg(a_result()))
         self.assertEqual(sum(r.getAttribute("height") == "13" for r in root.getElementsByTagName("rect")), 1)
 
+    def test_svg_marks_a_bar_that_is_cut(self):
+        result = a_result()
+        self.assertNotIn("//: cut", report.svg(result))
+        result["steps"]["rnn <small>, shared"]["rounds"][0]["sides"]["enas"]["value"] = 5000
+        result["steps"]["rnn <small>, shared"]["rounds"][1]["sides"]["enas"]["value"] = 5000
+        text = report.svg(result)
+        self.assertIn("//: cut", text)
+        self.assertEqual(len(minidom.parseString(text).getElementsByTagName("path")), 2)
+
     def test_compare_tells_a_change_from_noise(self):
         old, new = a_result(), a_result()
         new["ops"]["lstm_cell/n1_i64_h64/forward/manual_time"] = [1150.0, 1200.0, 1300.0]
