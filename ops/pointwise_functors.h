@@ -19,10 +19,10 @@
 #endif
 
 // X(function and enumerator, functor); the second table's functions take a parameter.
-#define ENAS_UNARY_OPS(X)                                                                   \
-  X(neg, Neg)                                                                               \
-  X(exp, Exp) X(log, Log) X(tanh, Tanh) X(sigmoid, Sigmoid) X(relu, Relu) X(square, Square) \
-      X(sqrt, Sqrt)
+#define ENAS_UNARY_OPS(X) \
+  X(neg, Neg)             \
+  X(exp, Exp)             \
+  X(log, Log) X(tanh, Tanh) X(sigmoid, Sigmoid) X(relu, Relu) X(square, Square) X(sqrt, Sqrt)
 #define ENAS_PARAMETER_OPS(X) X(scale, Scale) X(add_scalar, AddScalar)
 #define ENAS_BINARY_OPS(X) X(add, Add) X(sub, Sub) X(mul, Mul) X(div, Div)
 #define ENAS_ENUMERATOR(name, Functor) name,
