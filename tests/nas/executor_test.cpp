@@ -1,4 +1,4 @@
-// The executor of a child is the tape (DESIGN "A dynamic child"): what its loop does not reach is
+// The executor of a child is the tape (docs/architecture.md): what its loop does not reach is
 // not recorded, has no gradient and keeps its bits; what it reaches has the right gradient, in a
 // shared child as in one built alone.
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// Memory of a search (DESIGN, row "memory"): a fixed architecture takes nothing new from the system
+// Memory of a search (docs/architecture.md): a fixed architecture takes nothing new from the system
 // after its second step; random ones, once the extremes have run, at most two slabs in 200 steps
 // and none in the next 200; in all at most 1.25 times what is alive at the peak.
 #include <gtest/gtest.h>
