@@ -75,7 +75,7 @@ inline void weight_lanes(const ImagePlan& p, const float* frame, const float* dt
   const auto add = [&](const float* in, const float* up, int64_t rest) {
     Floats g[R];
     ENAS_UNROLL for (int q = 0; q < R; ++q) {
-      const float* const at = up + q * p.counter_row;
+      const float* const at = up + q * p.dt_row;
       g[q] = rest >= kWidth ? load(at) : load_tail(at, rest, 0.0f);
     }
     ENAS_UNROLL for (int r = 0; r < (R - 1) * S + A; ++r) {
@@ -88,7 +88,7 @@ inline void weight_lanes(const ImagePlan& p, const float* frame, const float* dt
     }
   };
   for (int64_t y = 0; y + R <= p.out_height; y += R) {
-    const float *in = frame + (y * S + ky0) * p.frame_row, *up = dt + y * p.counter_row;
+    const float *in = frame + (y * S + ky0) * p.frame_row, *up = dt + y * p.dt_row;
     int64_t i = v;
     for (; i + kWidth <= n; i += step) add(in + i, up + i, kWidth);
     if (i < n) add(in + i, up + i, n - i);
@@ -122,7 +122,7 @@ inline void weight_all(const ImagePlan& p, const float* frame, const float* dt, 
   weight_rows<K, S, R>(part, frame, dt, lanes);
   int64_t y = part.out_height;
   for (part.out_height = 1; y < p.out_height; ++y) {
-    weight_rows<K, S, 1>(part, frame + y * S * p.frame_row, dt + y * p.counter_row, lanes);
+    weight_rows<K, S, 1>(part, frame + y * S * p.frame_row, dt + y * p.dt_row, lanes);
   }
 }
 
@@ -151,7 +151,7 @@ void depthwise_rows(const ImagePlan* p, const float* frame, const float* weights
                  : all_rows<5, 2>(*p, frame, weights, first, last, out);
 }
 
-// lanes [K K][period] += the image's weight gradient; dt: rows of the counter frame.
+// lanes [K K][period] += the image's weight gradient; dt: rows of its frame.
 void depthwise_weights(const ImagePlan* p, const float* frame, const float* dt, float* lanes) {
   if (p->stride == 1) {
     return p->kernel == 3 ? weight_all<3, 1>(*p, frame, dt, lanes)
@@ -172,19 +172,18 @@ void depthwise_spread(const ImagePlan* p, const float* image, float* frame) {
     }
   }
 }
-// dt [H', W', C] into the counter frame.
-void depthwise_counter(const ImagePlan* p, const float* dt, float* counter) {
+// dt [H', W', C] into its frame.
+void depthwise_place_dt(const ImagePlan* p, const float* dt, float* dt_frame) {
   const int64_t n = p->out_width * p->channels;
   for (int64_t y = 0; y < p->out_height; ++y) {
-    copy_floats(counter + (y + p->counter_top) * p->counter_row + p->counter_left * p->channels,
-                dt + y * n, n);
+    copy_floats(dt_frame + (y + p->dt_top) * p->dt_row + p->dt_left * p->channels, dt + y * n, n);
   }
 }
 
 // Input rows [first, last) of da for stride 2: each pixel's taps are those of its parity. `plane`
 // is scratch of plane floats and a vector.
-void depthwise_rows_back2(const ImagePlan* p, const float* counter, const float* weights,
-                          int64_t first, int64_t last, float* plane, float* da) {
+void depthwise_rows_back_stride2(const ImagePlan* p, const float* dt_frame, const float* weights,
+                                 int64_t first, int64_t last, float* plane, float* da) {
   const int64_t channels = p->channels;
   for (int64_t y = first; y < last; ++y, da += p->width * channels) {
     const int64_t row = y + p->top;
@@ -192,9 +191,9 @@ void depthwise_rows_back2(const ImagePlan* p, const float* counter, const float*
       const float *in[9], *w[9];
       int taps = 0;
       for (int64_t ky = row & 1; ky < p->kernel; ky += 2) {
-        const int64_t from = (row - ky) / 2 + p->counter_top;
+        const int64_t from = (row - ky) / 2 + p->dt_top;
         for (int64_t kx = parity; kx < p->kernel; kx += 2) {
-          in[taps] = counter + from * p->counter_row + (p->counter_left - kx / 2) * channels;
+          in[taps] = dt_frame + from * p->dt_row + (p->dt_left - kx / 2) * channels;
           w[taps++] = weights + (ky * p->kernel + kx) * p->period;
         }
       }

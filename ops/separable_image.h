@@ -1,6 +1,9 @@
 // One image of a depthwise or separable convolution for f32: the vector kernels of
 // ops/depthwise_conv2d.simd.cpp and the register tiles of ops/panels.h over scratch that stays in
-// L2. The same calls as PlainImage (ops/depthwise_image.h).
+// L2. The same calls as PlainImage (ops/depthwise_image.h); letters as in ops/separable_conv.h:
+//   a [H, W, C] the loaded image, d [K, K, C] and P [C, Cout] the weights, t = a d [H', W', C],
+//   dt its gradient. a and dt lie in frames (ops/image_plan.h), per-channel values in lanes
+//   (ops/lanes.h), P in panels.
 #pragma once
 #include "ops/channel_moments.h"
 #include "ops/depthwise_image.h"
@@ -14,9 +17,9 @@ ISA_SELECT(depthwise_rows, void(const ImagePlan* p, const float* frame, const fl
 ISA_SELECT(depthwise_weights,
            void(const ImagePlan* p, const float* frame, const float* dt, float* lanes));
 ISA_SELECT(depthwise_spread, void(const ImagePlan* p, const float* image, float* frame));
-ISA_SELECT(depthwise_counter, void(const ImagePlan* p, const float* dt, float* counter));
-ISA_SELECT(depthwise_rows_back2,
-           void(const ImagePlan* p, const float* counter, const float* weights, int64_t first,
+ISA_SELECT(depthwise_place_dt, void(const ImagePlan* p, const float* dt, float* dt_frame));
+ISA_SELECT(depthwise_rows_back_stride2,
+           void(const ImagePlan* p, const float* dt_frame, const float* weights, int64_t first,
                 int64_t last, float* plane, float* da));
 
 // Floats from the memory pool, which keeps them from op to op.
@@ -46,11 +49,12 @@ class FastImage {
     return (g.kernel == 3 || g.kernel == 5) && (g.stride == 1 || g.stride == 2);
   }
 
-  // Everything that is the same for all images: layouts, expanded and packed weights.
+  // Everything that is the same for all images: layouts, expanded and packed weights. w [K, K, C];
+  // pointwise [C, out] or null; backward: P is packed transposed.
   struct Weights {
     Weights(const ImageWindow& g, const float* w, const float* pointwise, int64_t out,
             const NormLoops<float>& rule, bool backward)
-        : load(rule), plan(plan_of(g)), counter(counter_plan(plan)), out_channels(out) {
+        : load(rule), plan(plan_of(g)), transposed(transposed_plan(plan)), out_channels(out) {
       const int64_t k2 = g.kernel * g.kernel, c = g.channels;
       lanes = expand_lanes(w, k2, c);
       if (backward && g.stride == 1) {
@@ -69,9 +73,10 @@ class FastImage {
       }
     }
     const NormLoops<float>& load;
-    ImagePlan plan, counter;
+    ImagePlan plan, transposed;  // of forward; of the data gradient for stride 1
     int64_t out_channels;
-    LineFloats lanes, flipped_lanes, packed;
+    LineFloats lanes, flipped_lanes;  // of d [K K][period]; of d turned round, for stride 1
+    LineFloats packed;                // panels of P, or with `backward` of its transpose
   };
 
   FastImage(const ImageWindow& g, const Weights& w)
@@ -89,6 +94,7 @@ class FastImage {
     }
   }
 
+  // a = the normalised and rectified image x [H, W, C], into its frame.
   void activate(const float* x) {
     const ImagePlan& p = w_.plan;
     if (g_.stride == 2) {
@@ -101,8 +107,10 @@ class FastImage {
       w_.load.apply(x + y * p.width * p.channels, 1, to + y * p.frame_row, false, p.width);
     }
   }
+  // y [H', W', C] = t.
   void depthwise(float* y) { rows(0, g_.out_height, y); }
-  // Some rows at a time, so that t stays in L1; moments [2][Cout] of y where not null.
+  // y [H', W', Cout] = t P, some rows at a time, so that t stays in L1; and moments [2][Cout] of y
+  // where not null.
   void separable(float* y, float* moments) {
     const int64_t row = g_.out_width * w_.out_channels;
     for_each_block([&](int64_t first, int64_t last, const float* t) {
@@ -113,10 +121,10 @@ class FastImage {
     if (moments != nullptr) moments_.take(moments);
   }
   void set_output_gradient(const float* dt) {
-    start_counter();
-    depthwise_counter(&w_.plan, dt, counter_.data());
+    start_dt_frame();
+    depthwise_place_dt(&w_.plan, dt, dt_frame_.data());
   }
-  // dt = dy P^T goes straight into the counter frame, dP meets t block by block.
+  // dt = dy P^T goes straight into its frame, dP meets t block by block.
   void set_separable_gradient(const float* dy, bool dp) {
     const int64_t out = w_.out_channels, row = g_.out_width * out;
     if (dp) {
@@ -127,10 +135,9 @@ class FastImage {
         panels_outer(pixels, g_.channels, out, outer_.data(), out, true);
       });
     }
-    start_counter();
+    start_dt_frame();
     for (int64_t y = 0; y < g_.out_height; ++y) {
-      product(dy + y * row, g_.out_width, out, g_.channels, dt() + y * w_.plan.counter_row,
-              g_.channels);
+      product(dy + y * row, g_.out_width, out, g_.channels, dt() + y * w_.plan.dt_row, g_.channels);
     }
   }
   void weight_gradient() {
@@ -148,16 +155,16 @@ class FastImage {
     for (int64_t r = 0; r < g_.height; r += block_rows_) {
       const int64_t last = std::min(r + block_rows_, g_.height);
       if (g_.stride == 1) {
-        depthwise_rows(&w_.counter, counter_.data(), w_.flipped_lanes.data(), r, last,
+        depthwise_rows(&w_.transposed, dt_frame_.data(), w_.flipped_lanes.data(), r, last,
                        rows_.data());
       } else {
-        depthwise_rows_back2(&w_.plan, counter_.data(), w_.lanes.data(), r, last, plane_.data(),
-                             rows_.data());
+        depthwise_rows_back_stride2(&w_.plan, dt_frame_.data(), w_.lanes.data(), r, last,
+                                    plane_.data(), rows_.data());
       }
       w_.load.sums(x + r * row, rows_.data(), 1, dx + r * row, add, (last - r) * g_.width, sums);
     }
   }
-  // What the images gave: [K, K, C] and [C, Cout].
+  // What the images gave: dd [K, K, C] and dP [C, Cout].
   std::vector<float> take_weight_gradient() {
     std::vector<float> dw(static_cast<size_t>(weight_lanes_.empty() ? 0 : g_.weights()));
     if (!dw.empty()) {
@@ -191,16 +198,17 @@ class FastImage {
     const PanelRun run{a, k, k};
     panels_multiply(&run, 1, rows, w_.packed.data(), n, c, ldc, false);
   }
+  // The first of dt's values in its frame.
   float* dt() {
     const ImagePlan& p = w_.plan;
-    return counter_.data() + p.counter_top * p.counter_row + p.counter_left * p.channels;
+    return dt_frame_.data() + p.dt_top * p.dt_row + p.dt_left * p.channels;
   }
-  void start_counter() {
-    if (!counter_.empty()) return;
+  void start_dt_frame() {
+    if (!dt_frame_.empty()) return;
     const ImagePlan& p = w_.plan;
-    counter_ = FloatScratch(p.counter_rows * p.counter_row + kSlack, p.counter_left * p.channels);
-    zero_border(counter_.data(), p.counter_rows, p.counter_row, p.counter_top, g_.out_height,
-                p.counter_left * p.channels, g_.out_width * p.channels);
+    dt_frame_ = FloatScratch(p.dt_rows * p.dt_row + kSlack, p.dt_left * p.channels);
+    zero_border(dt_frame_.data(), p.dt_rows, p.dt_row, p.dt_top, g_.out_height,
+                p.dt_left * p.channels, g_.out_width * p.channels);
   }
   // Zeroes what is around `n` floats at `left` of the rows [top, top + height), and the slack.
   static void zero_border(float* frame, int64_t rows, int64_t row, int64_t top, int64_t height,
@@ -213,13 +221,15 @@ class FastImage {
     std::fill(last, frame + rows * row + kSlack, 0.0f);
   }
   static ImagePlan plan_of(const ImageWindow& g);
-  // The data gradient for stride 1 is a convolution of the counter frame with flipped weights.
-  static ImagePlan counter_plan(const ImagePlan& forward);
+  // The data gradient for stride 1 is a convolution of the dt frame with flipped weights.
+  static ImagePlan transposed_plan(const ImagePlan& forward);
 
   const ImageWindow& g_;
   const Weights& w_;
   int64_t block_rows_;
-  FloatScratch frame_, t_, image_, counter_, rows_, plane_, weight_lanes_, outer_;
+  FloatScratch frame_, t_, image_;        // a; block_rows_ rows of t; stride 2: a as it lies
+  FloatScratch dt_frame_, rows_, plane_;  // dt; rows of da; stride 2: pixels of one parity of a row
+  FloatScratch weight_lanes_, outer_;     // sums over the images: dd by lanes, dP
   RunningMoments moments_;
 };
 
@@ -239,16 +249,16 @@ inline ImagePlan FastImage::plan_of(const ImageWindow& g) {
     return g.stride == 1 ? in + g.kernel - 1
                          : std::max(before + out, (edge + in - 1) / 2 + before + 1);
   };
-  p.counter_top = g.stride == 1 ? g.kernel - 1 - g.top : (g.kernel - 1) / 2;
-  p.counter_left = g.stride == 1 ? g.kernel - 1 - g.left : (g.kernel - 1) / 2;
-  p.counter_rows = extent(p.counter_top, g.out_height, g.top, g.height);
-  p.counter_row = lines(extent(p.counter_left, g.out_width, g.left, g.width) * g.channels);
+  p.dt_top = g.stride == 1 ? g.kernel - 1 - g.top : (g.kernel - 1) / 2;
+  p.dt_left = g.stride == 1 ? g.kernel - 1 - g.left : (g.kernel - 1) / 2;
+  p.dt_rows = extent(p.dt_top, g.out_height, g.top, g.height);
+  p.dt_row = lines(extent(p.dt_left, g.out_width, g.left, g.width) * g.channels);
   return p;
 }
 
-inline ImagePlan FastImage::counter_plan(const ImagePlan& forward) {
+inline ImagePlan FastImage::transposed_plan(const ImagePlan& forward) {
   ImagePlan p = forward;
-  p.frame_row = p.plane = forward.counter_row;
+  p.frame_row = p.plane = forward.dt_row;
   p.out_height = forward.height, p.out_width = forward.width;
   return p;
 }

@@ -56,11 +56,11 @@ struct WindowRates {
     p.kernel = kernel, p.stride = 1, p.top = p.left = kernel / 2;
     p.plane = p.frame_row = (p.width + kernel - 1) * p.channels / 16 * 16 + 16;
     p.frame_rows = p.height + kernel - 1;
-    p.counter_row = p.width * p.channels;
+    p.dt_row = p.width * p.channels;
     p.period = lane_period(p.channels);
     frame.assign(static_cast<size_t>(p.frame_rows * p.frame_row + 64), 0.5f);
     lanes.assign(static_cast<size_t>(kernel * kernel * p.period), 0.25f);
-    image.assign(static_cast<size_t>(p.height * p.counter_row), 0.125f);
+    image.assign(static_cast<size_t>(p.height * p.dt_row), 0.125f);
   }
   RatedKernel rows(const char* name) {
     return {name, fmas(), {0.3, 0.25, 0.17}, [this] {
