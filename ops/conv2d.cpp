@@ -49,9 +49,9 @@ RawConv conv2d(const Var& x, const Var& w, const Window2d& window, bool stats) {
 
 namespace {
 
-// The plain loops: f64, for gradient checks.
-struct Plain {
-  Plain(const Shape& x, const Shape& y, const Window2d& window)
+// x [n, h, w, ci], y [n, oh, ow, co], weights [k, k, ci, co]; top, left: the border's.
+struct Geometry {
+  Geometry(const Shape& x, const Shape& y, const Window2d& window)
       : n(x[0]),
         h(x[1]),
         w(x[2]),
@@ -78,7 +78,8 @@ struct Plain {
   }
 };
 
-void plain_forward(const Plain& p, const double* x, const double* w, double* y) {
+// The plain loops: f64, for gradient checks.
+void plain_forward(const Geometry& p, const double* x, const double* w, double* y) {
   parallel_for(p.n, 1, [&](int64_t begin, int64_t end) {
     std::fill(y + begin * p.oh * p.ow * p.co, y + end * p.oh * p.ow * p.co, 0.0);
     p.taps(begin, end, [&](int64_t at, int64_t pixel, int64_t tap) {
@@ -90,7 +91,8 @@ void plain_forward(const Plain& p, const double* x, const double* w, double* y) 
   });
 }
 
-void plain_backward_data(const Plain& p, const double* dy, const double* w, double* dx, bool add) {
+void plain_backward_data(const Geometry& p, const double* dy, const double* w, double* dx,
+                         bool add) {
   parallel_for(p.n, 1, [&](int64_t begin, int64_t end) {
     if (!add) std::fill(dx + begin * p.h * p.w * p.ci, dx + end * p.h * p.w * p.ci, 0.0);
     p.taps(begin, end, [&](int64_t at, int64_t pixel, int64_t tap) {
@@ -104,7 +106,7 @@ void plain_backward_data(const Plain& p, const double* dy, const double* w, doub
   });
 }
 
-void plain_backward_weight(const Plain& p, const double* x, const double* dy, double* dw,
+void plain_backward_weight(const Geometry& p, const double* x, const double* dy, double* dw,
                            bool add) {
   if (!add) std::fill_n(dw, p.k * p.k * p.ci * p.co, 0.0);
   parallel_for(p.ci, 1, [&](int64_t begin, int64_t end) {  // whole rows of dw
@@ -149,17 +151,17 @@ class Frame {
 };
 
 // The frame of x that a window reads.
-Frame input_frame(const Plain& p) {
+Frame input_frame(const Geometry& p) {
   return Frame(p.h, p.w, p.ci, p.top, p.left, (p.oh - 1) * p.stride + p.k,
                (p.ow - 1) * p.stride + p.k);
 }
 
 // Images a chunk, at least some microseconds of work.
-int64_t image_grain(const Plain& p) {
+int64_t image_grain(const Geometry& p) {
   return 1 + (int64_t{1} << 18) / (p.oh * p.ow * p.k * p.k * p.ci * p.co + 1);
 }
 
-void forward(const Plain& p, const float* x, const float* w, float* y, ChannelStats* stats) {
+void forward(const Geometry& p, const float* x, const float* w, float* y, ChannelStats* stats) {
   const int64_t depth = p.k * p.k * p.ci, pixels = p.oh * p.ow;
   Tensor panels({panels_size(depth, p.co)}), moments;
   panels_pack(w, p.co, 1, 0, depth, depth, p.co, panels.data<float>());
@@ -206,7 +208,7 @@ struct PhasePair {
   Phase rows, columns;
   Tensor panels;
 };
-std::vector<PhasePair> phases_of(const Plain& p, const float* w) {
+std::vector<PhasePair> phases_of(const Geometry& p, const float* w) {
   std::vector<PhasePair> pairs;
   for (int64_t i = 0; i < p.stride * p.stride; ++i) {
     PhasePair pair{Phase(p.h, p.k, p.stride, p.top, i / p.stride),
@@ -226,7 +228,7 @@ std::vector<PhasePair> phases_of(const Plain& p, const float* w) {
   return pairs;
 }
 
-void backward_data(const Plain& p, const float* dy, const float* w, float* dx, bool add) {
+void backward_data(const Geometry& p, const float* dy, const float* w, float* dx, bool add) {
   const std::vector<PhasePair> pairs = phases_of(p, w);
   int64_t top = 0, left = 0, bottom = 1, right = 1;  // what all phases read of dy
   for (const PhasePair& pair : pairs) {
@@ -258,7 +260,7 @@ void backward_data(const Plain& p, const float* dy, const float* w, float* dx, b
   });
 }
 
-void backward_weight(const Plain& p, const float* x, const float* dy, Tensor& dw, Into into) {
+void backward_weight(const Geometry& p, const float* x, const float* dy, Tensor& dw, Into into) {
   constexpr int64_t kPixels = 128;  // of a block: x and dy stay in the first cache
   const int64_t m = p.k * p.ci, block = std::max<int64_t>(kPixels / p.ow, 1);
   const PartialSums sums(p.n * p.oh * p.ow * dw.numel(), p.n, dw.numel());
@@ -293,7 +295,7 @@ void backward_weight(const Plain& p, const float* x, const float* dy, Tensor& dw
 
 void cpu::conv2d_forward(const Tensor& x, const Tensor& w, const Window2d& window, Tensor& y,
                          ChannelStats* stats) {
-  const Plain p(x.shape(), y.shape(), window);
+  const Geometry p(x.shape(), y.shape(), window);
   if (y.numel() == 0) return;
   if (y.dtype() == DType::f32)
     return forward(p, x.data<float>(), w.data<float>(), y.data<float>(), stats);
@@ -303,7 +305,7 @@ void cpu::conv2d_forward(const Tensor& x, const Tensor& w, const Window2d& windo
 
 void cpu::conv2d_backward_data(const Tensor& dy, const Tensor& w, const Window2d& window,
                                Tensor& dx, Into into) {
-  const Plain p(dx.shape(), dy.shape(), window);
+  const Geometry p(dx.shape(), dy.shape(), window);
   const bool add = into == Into::add;
   if (dx.numel() == 0) return;
   if (dx.dtype() == DType::f32)
@@ -313,7 +315,7 @@ void cpu::conv2d_backward_data(const Tensor& dy, const Tensor& w, const Window2d
 
 void cpu::conv2d_backward_weight(const Tensor& x, const Tensor& dy, const Window2d& window,
                                  Tensor& dw, Into into) {
-  const Plain p(x.shape(), dy.shape(), window);
+  const Geometry p(x.shape(), dy.shape(), window);
   if (dw.dtype() == DType::f32)
     return backward_weight(p, x.data<float>(), dy.data<float>(), dw, into);
   plain_backward_weight(p, x.data<double>(), dy.data<double>(), dw.data<double>(),
