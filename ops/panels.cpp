@@ -6,8 +6,8 @@ namespace enas {
 namespace {
 
 // Vectors of columns, shared out to panels of nearly equal width; panels.simd.cpp does the same.
-struct Panels {
-  explicit Panels(int64_t n) : columns(n) {
+struct Layout {
+  explicit Layout(int64_t n) : columns(n) {
     int floats = 0, most = 0, few = 0;
     panels_geometry(&floats, &most, &few);
     width = floats;
@@ -24,13 +24,13 @@ struct Panels {
 }  // namespace
 
 int64_t panels_size(int64_t depth, int64_t columns) {
-  const Panels panels(columns);
-  return depth * panels.total * panels.width;
+  const Layout layout(columns);
+  return depth * layout.total * layout.width;
 }
 
 void panels_pack(const float* w, int64_t row, int64_t column, int64_t at, int64_t depth,
                  int64_t total, int64_t columns, float* panels) {
-  const Panels shape(columns);
+  const Layout shape(columns);
   for (int64_t p = 0; p < shape.count; ++p) {
     const int64_t first = shape.first(p), padded = shape.first(p + 1) - first;
     const int64_t used = std::min(padded, columns - first);

@@ -59,9 +59,9 @@ Var mean_square_difference(const Var& a, const Var& b) {
       });
 }
 
-ISA_SELECT(sum_of, double(const float* x, int64_t n));
-ISA_SELECT(sum_of_squares, double(const float* x, int64_t n));
-ISA_SELECT(sum_of_squared_difference, double(const float* a, const float* b, int64_t n));
+ISA_SELECT(sum_range, double(const float* x, int64_t n));
+ISA_SELECT(sum_squares_range, double(const float* x, int64_t n));
+ISA_SELECT(sum_squared_difference_range, double(const float* a, const float* b, int64_t n));
 ISA_SELECT(add_scaled, void(const float* x, float factor, float* dx, int64_t n, bool add));
 ISA_SELECT(add_scaled_difference,
            void(const float* a, const float* b, float factor, float* dx, int64_t n, bool add));
@@ -97,7 +97,7 @@ void cpu::sum_forward(const Tensor& x, double factor, Tensor& y) {
     using T = decltype(tag);
     const T* in = x.data<T>();
     reduce(x.numel(), factor, y, [&](int64_t begin, int64_t end) {
-      if constexpr (sizeof(T) == 4) return sum_of(in + begin, end - begin);
+      if constexpr (sizeof(T) == 4) return sum_range(in + begin, end - begin);
       return plain_sum(end - begin, [&](int64_t i) { return double{in[begin + i]}; });
     });
   });
@@ -108,7 +108,7 @@ void cpu::sum_squares_forward(const Tensor& x, double factor, Tensor& y) {
     using T = decltype(tag);
     const T* in = x.data<T>();
     reduce(x.numel(), factor, y, [&](int64_t begin, int64_t end) {
-      if constexpr (sizeof(T) == 4) return sum_of_squares(in + begin, end - begin);
+      if constexpr (sizeof(T) == 4) return sum_squares_range(in + begin, end - begin);
       return plain_sum(end - begin, [&](int64_t i) {
         const double v = in[begin + i];
         return v * v;
@@ -124,7 +124,7 @@ void cpu::sum_squared_difference_forward(const Tensor& a, const Tensor& b, doubl
     const T *left = a.data<T>(), *right = b.data<T>();
     reduce(a.numel(), factor, y, [&](int64_t begin, int64_t end) {
       if constexpr (sizeof(T) == 4) {
-        return sum_of_squared_difference(left + begin, right + begin, end - begin);
+        return sum_squared_difference_range(left + begin, right + begin, end - begin);
       }
       return plain_sum(end - begin, [&](int64_t i) {
         const double d = double{left[begin + i]} - double{right[begin + i]};

@@ -28,16 +28,16 @@ inline Floats load_some(const float* p, int64_t n) {
 
 }  // namespace
 
-double sum_of(const float* x, int64_t n) {
+double sum_range(const float* x, int64_t n) {
   return blocked_sum(n, [=](int64_t i, int64_t lanes) { return load_some(x + i, lanes); });
 }
-double sum_of_squares(const float* x, int64_t n) {
+double sum_squares_range(const float* x, int64_t n) {
   return blocked_sum(n, [=](int64_t i, int64_t lanes) {
     const Floats v = load_some(x + i, lanes);
     return v * v;
   });
 }
-double sum_of_squared_difference(const float* a, const float* b, int64_t n) {
+double sum_squared_difference_range(const float* a, const float* b, int64_t n) {
   return blocked_sum(n, [=](int64_t i, int64_t lanes) {
     const Floats d = load_some(a + i, lanes) - load_some(b + i, lanes);
     return d * d;
