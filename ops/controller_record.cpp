@@ -1,3 +1,5 @@
+// controller_record of ops/controller_score.h: one architecture by small recorded ops, the form
+// that the fused op is held to.
 #include <cmath>
 #include <numeric>
 

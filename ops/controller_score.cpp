@@ -281,10 +281,6 @@ void check_actions(const Call& c, const DecisionList& list) {
   }
 }
 
-}  // namespace
-
-namespace {
-
 // On a GPU: sample by sample.
 ControllerScores recorded(const ControllerVars& weights, const DecisionList& list,
                           std::span<const int32_t> choices, size_t each, const ScoreOptions& want) {

@@ -12,8 +12,8 @@
 
 namespace enas {
 
-// A spin lock: held for some tens of nanoseconds. What happens to the free lists under it are its
-// members.
+// A spin lock, held for some tens of nanoseconds. What moves blocks between the pool's free lists
+// and a thread's magazine (below) is a member too, for a nested class reaches the private lists.
 class MemoryPool::Lock {
  public:
   explicit Lock(const MemoryPool& pool) : flag_(pool.busy_) {
