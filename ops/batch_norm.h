@@ -2,9 +2,9 @@
 //   xhat = (x - mean) / sqrt(variance + epsilon)      z = scale xhat + offset      y = z or relu(z)
 // With dz = dy (z > 0), r = 1 / sqrt(variance + epsilon) and sums over the M elements of a channel:
 //   doffset = sum dz                dscale = sum dz xhat
-//   dx = scale r (dz - sum dz / M - xhat sum(dz xhat) / M)   statistics of x itself
-//   (StatsUse::batch) dx = scale r dz                                          constants
-//   (StatsUse::running)
+// and dx, where the statistics are x's own (StatsUse::batch) or constants (StatsUse::running):
+//   batch    dx = scale r (dz - sum dz / M - xhat sum(dz xhat) / M)
+//   running  dx = scale r dz
 // Neither xhat nor the relu's mask is stored: backward forms them again.
 #pragma once
 #include <span>

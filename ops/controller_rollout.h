@@ -1,7 +1,7 @@
 // Samples architectures from the LSTM policy, without a tape and many at once. The order of a
 // space's decisions is plain data that both forms of the policy read: this op, and nas/controller's
 // log_prob on the tape. Source: docs/method.md section 1.3 (recurrent), 2 and 3 (convolutional);
-// docs/architecture.md section 4.
+// docs/architecture.md, "Search".
 #pragma once
 #include <cstdint>
 #include <vector>

@@ -1,7 +1,7 @@
 // Convolution over NHWC images with square windows.
 //   y[n,i,j,:] = sum_{ky,kx} x[n, i s - b + ky, j s - b + kx, :] w[ky,kx,:,:]     outside x: zero
 //   dx = dy spread back through w          dw[ky,kx] = sum over pixels of x^T dy
-// Source: docs/method.md (the child networks' layers).
+// s: stride, b: border before (ops/window2d.h). Source: docs/method.md sections 2.1 and 3.2.
 #pragma once
 #include "autograd/tape.h"
 #include "ops/channel_stats.h"

@@ -1,7 +1,7 @@
 // Depthwise convolution over NHWC images: each channel has a window of its own.
-//   y[n,i,j,c] = sum_{ky,kx} f(x[n, i s - b + ky, j s - b + kx, c]) w[ky,kx,c],  f = relu or
-//   nothing dx = f'(x) (dy spread back through w)          dw[ky,kx] = sum over pixels of f(x) dy
-// Source: docs/method.md (the child networks' layers).
+//   y[n,i,j,c] = sum_{ky,kx} f(x[n, i s - b + ky, j s - b + kx, c]) w[ky,kx,c],  f: relu or none
+//   dx = f'(x) (dy spread back through w)          dw[ky,kx] = sum over pixels of f(x) dy
+// s: stride, b: border before (ops/window2d.h). Source: docs/method.md sections 2.1 and 3.2.
 #pragma once
 #include "ops/batch_norm.h"
 #include "ops/window2d.h"

@@ -1,7 +1,7 @@
 // Drop path: the output of an operation is dropped for whole examples, with inverted scaling
 // (docs/method.md section 3.4).
-//   y_n = x_n * keep_n,  keep_n = 1 / keep with probability keep, else 0          dx_n = dy_n *
-//   keep_n
+//   y_n = x_n * keep_n,  keep_n = 1 / keep with probability keep, else 0
+//   dx_n = dy_n * keep_n
 #pragma once
 #include "autograd/tape.h"
 #include "tensor/philox.h"

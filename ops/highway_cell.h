@@ -1,8 +1,8 @@
-// Highway-gated nodes of the recurrent cell. A mask multiplies the product's input only, never the
-// carry s.
-//   [h | t] = input w      y = s + sigmoid(t) * (f(h) - s)
-// input is s * mask at an inner node and [x * mask_x, s * mask_s] at node 0. relu'(0) is 0.
-// Source: docs/method.md section 1.2.
+// Highway-gated nodes of the recurrent cell. Masks multiply the product's input, never the carry s.
+//   z = [h | t] = input w      g = sigmoid(t)      y = s + g * (f(h) - s)
+//   dz = [g f'(h) dy | g (1 - g) (f(h) - s) dy]      ds = (1 - g) dy + (dz w^T) * mask
+// input is s * mask at an inner node and [x * mask_x, s * mask_s] at node 0; dw = input^T dz.
+// relu'(0) is 0. Source: docs/method.md section 1.2.
 #pragma once
 #include "autograd/tape.h"
 #include "ops/activation.h"

@@ -1,6 +1,6 @@
-// One step of an LSTM without biases, two outputs. Gates i f o g, in this order, from [x, h] w:
+// One step of an LSTM without biases (docs/method.md section 1.3). Gates i f o g from [x, h] w:
 //   c' = sigmoid(i) tanh(g) + sigmoid(f) c          h' = sigmoid(o) tanh(c')
-// Source: docs/method.md section 1.3 (the controller's LSTM).
+//   through c' in all: u = dc' + sigmoid(o) (1 - tanh(c')^2) dh'          dc = sigmoid(f) u
 #pragma once
 #include "autograd/tape.h"
 

@@ -1,5 +1,5 @@
-// Ungated nodes of the recurrent cell: y = f(input w), input as in ops/highway_cell.h.
-// relu'(0) is 0. Source: docs/method.md section 1.2 (the form of the paper's Figure 1).
+// Ungated nodes of the recurrent cell: z = input w, y = f(z), dz = f'(z) dy; the rest as in
+// ops/highway_cell.h. Source: docs/method.md section 1.2 (the form of the paper's Figure 1).
 #pragma once
 #include "autograd/tape.h"
 #include "ops/activation.h"

@@ -1,7 +1,7 @@
 // 1x1 convolution over a list of sources, each with a weight block of its own: what a 1x1 over
 // their concatenation computes, without the concatenation.
 //   y = sum_i f(s_i) W_i,  f = relu or nothing      ds_i = f'(s_i) dy W_i^T      dW_i = f(s_i)^T dy
-// Source: docs/method.md (the child networks' layers).
+// Source: docs/method.md sections 2.1 and 3.2.
 #pragma once
 #include <span>
 #include <vector>

@@ -4,8 +4,8 @@
 // and the statistics of y's channels. With dt = dy P^T:
 //   dP = sum t^T dy      dd[ky,kx] = sum a dt      da = dt spread back through d
 // dz = da (z > 0), and what a normalisation makes of dz: ops/batch_norm.h. Backward keeps x alone;
-// a and t are formed again, image by image in L2. Source: docs/method.md (the child networks'
-// layers).
+// a and t are formed again, image by image in L2. s: stride, b: border before (ops/window2d.h).
+// Source: docs/method.md sections 2.1 and 3.2.
 #pragma once
 #include "ops/batch_norm.h"
 #include "ops/window2d.h"

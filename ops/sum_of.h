@@ -2,7 +2,7 @@
 // examples: a node's op1 + op2, a macro layer's op output and its skips.
 //   y_n = sum_i keep_i[n] f_i(x_i)_n          dx_i: of keep_i[n] dy_n through f_i
 // f_i: nothing, or a normalisation left to this reader (Deferred, ops/batch_norm.h), and the
-// statistics of y's channels. Source: docs/method.md (the child networks' cells and layers).
+// statistics of y's channels. Source: docs/method.md sections 2.1 and 3.2.
 #pragma once
 #include <optional>
 #include <span>

@@ -2,7 +2,7 @@
 //   same     symmetric border p = (K - 1) / 2; output floor((in + 2p - K) / stride) + 1
 //   tf_same  output ceil(in / stride); the border's odd pixel comes last
 //   valid    no border
-// Source: docs/method.md (the child networks' layers).
+// Source: docs/method.md sections 2.1 and 3.2.
 #pragma once
 #include <algorithm>
 #include <cstdint>

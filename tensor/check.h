@@ -1,5 +1,5 @@
 // Errors. Everything that can go wrong throws one type, Error{kind, text}; the kind is the exit
-// code of the program (INTERFACE: exit codes). Text: the op or file first, lower case, what was
+// code of the program (docs/interface.md). Text: the op or file first, lower case, what was
 // found and what was expected.
 #pragma once
 #include <exception>
