@@ -5,6 +5,8 @@ import sys
 from xml.sax.saxutils import escape
 
 # Rows of op_bench (one thread) and the cases of bench/peer/ops.py that do the same work, of which the faster counts.
+# separable_conv normalises its input and sums its output's statistics, PyTorch's block normalises its output; batch_norm
+# here has a ReLU as well.
 OPS = {
     "softmax_cross_entropy/2240x10000/forward": ["softmax_xent 2240x10000"],
     "softmax_cross_entropy/2240x10000/backward": ["softmax_xent 2240x10000"],
@@ -17,6 +19,29 @@ OPS = {
     "matmul/64x1000x2000/forward": ["gemm 64x1000x2000"],
     "matmul/64x1000x2000/backward": ["gemm 64x1000x2000"],
 }
+BATCHES = (4, 8, 16, 64)  # of the image rows
+
+
+def add_image_rows():
+    def pair(row, case):
+        for way in ("forward", "backward"):
+            OPS["%s/%s" % (row, way)] = ["%s %s" % (case, layout) for layout in ("nchw", "nhwc")]
+
+    for n, side, c in ((16, 32, 36), (16, 16, 72), (16, 8, 144)):
+        for k in (3, 5):
+            pair("depthwise_conv2d/k%d_%dx%dx%dx%d" % (k, n, side, side, c), "dw%d n%d c%d h%d" % (k, n, c, side))
+            pair("separable_conv/k%d_%dx%dx%dx%d" % (k, n, side, side, c), "sep%d n%d c%d h%d" % (k, n, c, side))
+        pair("pointwise_conv/%dx%dx%dx%d_to%d" % (n, side, side, c, c), "conv1 n%d c%d h%d" % (n, c, side))
+    for n, side, c, k in ((4, 32, 36, 3), (4, 32, 36, 5), (8, 16, 72, 3), (16, 8, 144, 3)):
+        pair("conv2d/%dx%dx%dx%dto%d_k%d_s1_same" % (n, side, side, c, c, k), "conv%d n%d c%d h%d" % (k, n, c, side))
+    for side, c in ((32, 20), (32, 36)):
+        pair("batch_norm/64x%dx%dx%d_relu" % (side, side, c), "bn n64 c%d h%d" % (c, side))
+    for side, c in ((32, 20), (32, 36), (16, 40), (8, 80)):
+        for op in ("max", "avg"):
+            pair("%s_pool2d/64x%dx%dx%d" % (op, side, side, c), "%spool3 n64 c%d h%d" % (op, c, side))
+
+
+add_image_rows()
 TIME_SUFFIXES = ("/manual_time", "/real_time")
 
 
@@ -77,7 +102,8 @@ def markdown(result):
             cells += [spread(of(side, "value")), spread(ratios(step, side)), over(side)]
         out.append("| " + " | ".join(cells) + " |")
     if result["peer_ops"]:
-        out += ["", "## Op rows beside PyTorch", "", "One thread, microseconds; the faster of PyTorch's layouts.", "",
+        out += ["", "## Op rows beside PyTorch", "", "One thread, microseconds, medians; all sides run in turn each round, the faster of "
+                "PyTorch's layouts counts.", "",
                 "| row | enas | " + " | ".join("%s | it / enas" % s for s in peers if not s.endswith("--fast")) + " |",
                 "|---|---|" + "---|---|" * sum(not s.endswith("--fast") for s in peers)]
         for row, found in result["peer_ops"].items():

@@ -1,4 +1,4 @@
-"""Runs the benchmarks: op rows once, whole search steps in interleaved rounds with PyTorch; see script/bench.
+"""Runs the benchmarks, op rows and whole search steps, in interleaved rounds with PyTorch; see script/bench.
 
 A round runs every side of a workload once, on the same architectures, in an order that is reversed every second
 round. It is void, and repeated, where other processes took more than 5 % of the machine or the FMA loop of our
@@ -169,37 +169,49 @@ def run_steps(args, sides, archs):
     return result
 
 
-def run_ops(program, args):
-    """{row: [low, median, high] in ns} of a Google Benchmark program, over repetitions in random order."""
-    argv = [os.path.join(BUILD, program), "--benchmark_format=json", "--benchmark_repetitions=%d" % args.rounds,
-            "--benchmark_enable_random_interleaving=true"]
+def op_times(program, args):
+    """{row: ns} of a Google Benchmark program, each row run once."""
+    argv = [os.path.join(BUILD, program), "--benchmark_format=json"]
     argv += ["--benchmark_filter=" + args.filter] if args.filter else []
     argv += ["--threads", "1"] if program == "op_bench" else []
-    got = json.loads(subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout)
+    text = subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout
+    got = json.loads(text) if text.strip() else {"benchmarks": []}  # nothing where no row matches the filter
     scale = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
-    rows = {}
-    for b in got["benchmarks"]:
-        if b.get("run_type") == "iteration":
-            rows.setdefault(b["run_name"], []).append(b["real_time"] * scale[b["time_unit"]])
-    return {k: [min(v), statistics.median(v), max(v)] for k, v in rows.items()}
+    return {b["run_name"]: b["real_time"] * scale[b["time_unit"]] for b in got["benchmarks"]}
 
 
-def run_peer_ops(sides, args):
-    """{row of op_bench: {side: [low, median, high] in ns}} for the rows that report.OPS pairs with ops.py."""
+def peer_op_times(side, rows):
+    """{row: ns} of ops.py for these rows of report.OPS: the faster of its layouts."""
+    only = sorted({case for row in rows for case in report.OPS[row]})
+    argv = ["--child", "1", "--rounds", "1", "--batches"] + [str(n) for n in report.BATCHES]
+    got = common.spawn(os.path.join(PEER, "ops.py"), argv + ["--only"] + only, 1, side.python)["cases"]
     found = {}
-    for side in sides[1:]:
-        if side.fast:
-            continue
-        only = sorted({case for cases in report.OPS.values() for case in cases})
-        got = common.spawn(os.path.join(PEER, "ops.py"), ["--child", "1", "--rounds", str(args.rounds), "--batches", "64",
-                                                          "--only"] + only, 1, side.python)
-        for row, cases in report.OPS.items():
-            way = "bwd" if row.endswith("/backward") else "fwd"
-            times = [got["cases"][c][way] for c in cases if got["cases"].get(c, {}).get(way)]
-            if times:
-                v = min(times, key=statistics.median)  # its better layout
-                found.setdefault(row, {})[side.label] = [1e9 * min(v), 1e9 * statistics.median(v), 1e9 * max(v)]
+    for row in rows:
+        way = "bwd" if row.endswith("/backward") else "fwd"
+        times = [got[c][way][0] for c in report.OPS[row] if got.get(c, {}).get(way)]
+        if times:
+            found[row] = 1e9 * min(times)
     return found
+
+
+def run_ops(sides, args):
+    """Rows of op_bench and tape_bench, and of ops.py for those that report.OPS pairs, in turn, args.rounds times."""
+    ours, peers = {}, {}
+    for index in range(args.rounds):
+        times = {}
+        for program in ("op_bench", "tape_bench"):
+            times.update(op_times(program, args))
+        for row, ns in times.items():
+            ours.setdefault(row, []).append(ns)
+        rows = [row for row in report.OPS if report.op_row(times, row)]
+        for side in sides[1:] if rows else []:
+            if not side.fast:
+                for row, ns in peer_op_times(side, rows).items():
+                    peers.setdefault(row, {}).setdefault(side.label, []).append(ns)
+        print("ops: round %d of %d" % (index + 1, args.rounds), flush=True)
+    spread = lambda v: [min(v), statistics.median(v), max(v)]
+    return ({row: spread(v) for row, v in ours.items()},
+            {row: {label: spread(v) for label, v in found.items()} for row, found in peers.items()})
 
 
 def machine():
@@ -239,9 +251,7 @@ def main():
         os.makedirs(archs, exist_ok=True)
         result["steps"] = run_steps(args, sides, archs)
     if "ops" not in args.skip:
-        for program in ("op_bench", "tape_bench"):
-            result["ops"].update(run_ops(program, args))
-        result["peer_ops"] = run_peer_ops(sides, args)
+        result["ops"], result["peer_ops"] = run_ops(sides, args)
     for name, text in (("json", json.dumps(result, indent=1) + "\n"), ("md", report.markdown(result)), ("svg", report.svg(result))):
         path = os.path.join(args.out, "bench." + name)
         with open(path + ".new", "w") as f:
