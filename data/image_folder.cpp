@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <optional>
 
 #include "data/file.h"
 #include "data/image_loader.h"
@@ -62,30 +61,33 @@ std::vector<Item> items_of(const std::string& path, int32_t label) {
   return items;
 }
 
-// Decodes all; the first one's size is everybody's, also that of test.
-ImageSet read_images(const std::vector<Item>& items, std::optional<ImageSize>& size,
-                     std::string& first) {
-  ImageSet set;
-  const auto images = static_cast<int64_t>(items.size());
-  set.labels = Tensor(Shape{images}, DType::i32);
-  for (int64_t i = 0; i < images; ++i) {
-    const Item& item = items[static_cast<size_t>(i)];
-    const std::string bytes = read_file(item.path, kLargestImage);
-    const ImageSize found = image_size(bytes, item.path);
-    if (!size) {
-      size = found;
-      first = item.path;
-    }
-    check(found == *size, ErrorKind::data, item.path, "found ", found.width, " x ", found.height,
-          " pixels; expected ", size->width, " x ", size->height, " as ", first,
-          " has: bring all images to one size");
-    if (!set.images.defined())
-      set.images = Tensor(Shape{images, size->height, size->width, 3}, DType::u8);
-    uint8_t* to = set.images.data<uint8_t>() + i * size->height * size->width * 3;
-    decode_image(bytes, item.path, *size, to);
-    set.labels.data<int32_t>()[i] = item.label;
+std::vector<EncodedImage> read_images(const std::vector<Item>& items) {
+  std::vector<EncodedImage> images;
+  for (const Item& item : items) {
+    std::string bytes = read_file(item.path, kLargestImage);
+    const ImageSize size = image_size(bytes, item.path);
+    images.push_back({item.path, std::move(bytes), size.height, size.width});
   }
-  return set;
+  return images;
+}
+
+Tensor labels_of(const std::vector<Item>& items) {
+  Tensor labels(Shape{static_cast<int64_t>(items.size())}, DType::i32);
+  for (size_t i = 0; i < items.size(); ++i) labels.data<int32_t>()[i] = items[i].label;
+  return labels;
+}
+
+// The pixels of images of one size; each file's bytes are given up as it is decoded.
+Tensor decoded(std::vector<EncodedImage>& images) {
+  const int64_t height = images[0].height, width = images[0].width;
+  Tensor pixels(Shape{static_cast<int64_t>(images.size()), height, width, 3}, DType::u8);
+  uint8_t* to = pixels.data<uint8_t>();
+  for (EncodedImage& image : images) {
+    decode_image(image.bytes, image.path, {height, width}, to);
+    image.bytes = {};
+    to += height * width * 3;
+  }
+  return pixels;
 }
 
 // A seeded tenth of the class, at least one, moved to `held_out`.
@@ -173,12 +175,22 @@ ImageSource load_image_folder(const std::string& folder, uint64_t seed) {
   check(classes >= 2 && classes <= kMostClasses, ErrorKind::data, train, "found ", classes,
         " class folders; expected 2..", kMostClasses);
   for (const std::string& name : source.classes) check_class_name(name, train);
-  std::optional<ImageSize> size;
-  std::string first;
-  source.train =
-      read_images(train_items(train, source.classes, seed, source.held_out), size, first);
   const bool has_test = is_directory(test);
-  if (has_test) source.test = read_images(test_items(test, source), size, first);
+  const std::vector<Item> training = train_items(train, source.classes, seed, source.held_out),
+                          testing = has_test ? test_items(test, source) : std::vector<Item>();
+  EncodedImages images{read_images(training), read_images(testing)};
+  source.train.labels = labels_of(training);
+  if (has_test) source.test.labels = labels_of(testing);
+  const auto as_first = [&](const EncodedImage& image) {
+    return image.height == images.all[0].height && image.width == images.all[0].width;
+  };
+  if (std::all_of(images.all.begin(), images.all.end(), as_first) &&
+      std::all_of(images.test.begin(), images.test.end(), as_first)) {
+    source.train.images = decoded(images.all);
+    if (has_test) source.test.images = decoded(images.test);
+  } else {
+    source.encoded = std::make_shared<const EncodedImages>(std::move(images));
+  }
   source.what =
       fmt::format("image folder {} (train/CLASS/{})", folder, has_test ? ", test/CLASS/" : "");
   return source;

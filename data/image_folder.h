@@ -1,5 +1,6 @@
 // Folders of images: train/CLASS/*.png|jpg and, if there is one, test/CLASS/*. Classes and files
-// are sorted by name, digits by their value (2 before 10); all images have the size of the first.
+// are sorted by name, digits by their value (2 before 10); images of several sizes
+// are handed on as their files have them.
 #pragma once
 #include <string>
 #include <string_view>

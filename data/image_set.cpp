@@ -41,10 +41,31 @@ uint64_t fingerprint(const ImageData& data) {
   add(data.all.labels);
   add(data.test.images);
   add(data.test.labels);
-  text +=
-      fmt::format("{} {} {}x{}", data.train.size(), data.valid.size(), data.height(), data.width());
+  text += fmt::format("{} {} ", data.train.size(), data.valid.size());
+  if (data.encoded == nullptr) {
+    text += fmt::format("{}x{}", data.height(), data.width());
+  } else {
+    for (const auto* part : {&data.encoded->all, &data.encoded->test})
+      for (const EncodedImage& image : *part)
+        text += fmt::format("{:016x} ", XXH3_64bits(image.bytes.data(), image.bytes.size()));
+  }
   for (const std::string& name : data.classes) text += "\n" + name;
   return XXH3_64bits(text.data(), text.size());
+}
+
+// "32 x 32 pixels", or from the smallest to the largest sides.
+std::string sizes_text(const ImageData& data) {
+  if (data.encoded == nullptr) return fmt::format("{} x {} pixels", data.width(), data.height());
+  const EncodedImage& first = data.encoded->all.front();
+  int64_t low[2] = {first.width, first.height}, high[2] = {first.width, first.height};
+  for (const auto* part : {&data.encoded->all, &data.encoded->test}) {
+    for (const EncodedImage& image : *part) {
+      low[0] = std::min(low[0], image.width), high[0] = std::max(high[0], image.width);
+      low[1] = std::min(low[1], image.height), high[1] = std::max(high[1], image.height);
+    }
+  }
+  return fmt::format("of several sizes, {}..{} x {}..{} pixels (--image-size is needed)", low[0],
+                     high[0], low[1], high[1]);
 }
 
 ImageData split(ImageSource source) {
@@ -54,15 +75,20 @@ ImageData split(ImageSource source) {
   data.classes = std::move(source.classes);
   data.warnings = std::move(source.warnings);
   const int64_t images = data.all.size(), kept = images - source.held_out;
-  data.train = {data.all.images.slice(0, kept), data.all.labels.slice(0, kept)};
-  data.valid = {data.all.images.slice(kept, images), data.all.labels.slice(kept, images)};
-  data.moments = channel_moments(data.train.images);
+  data.encoded = std::move(source.encoded);
+  const bool pixels = data.encoded == nullptr;
+  const auto slice = [&](int64_t begin, int64_t end) -> ImageSet {
+    return {pixels ? data.all.images.slice(begin, end) : Tensor(),
+            data.all.labels.slice(begin, end)};
+  };
+  data.train = slice(0, kept), data.valid = slice(kept, images);
+  if (pixels) data.moments = channel_moments(data.train.images);
   data.fingerprint = fingerprint(data);
-  data.description =
-      fmt::format("{}: {} / {} / {} images (train / held out / test), {} x {} pixels, {} classes{}",
-                  source.what, grouped(kept), grouped(source.held_out), grouped(data.test.size()),
-                  data.width(), data.height(), data.classes.size(),
-                  hash(data.all.images) == kJpegTrainHash ? ", JPEG pixels (quality 75)" : "");
+  data.description = fmt::format(
+      "{}: {} / {} / {} images (train / held out / test), {}, {} classes{}", source.what,
+      grouped(kept), grouped(source.held_out), grouped(data.test.size()), sizes_text(data),
+      data.classes.size(),
+      pixels && hash(data.all.images) == kJpegTrainHash ? ", JPEG pixels (quality 75)" : "");
   return data;
 }
 
@@ -171,6 +197,20 @@ ChannelMoments channel_moments(const Tensor& images) {
 
 ImageData load_images(const std::string& path_or_builtin, uint64_t seed) {
   return split(load(path_or_builtin, seed));
+}
+
+void check_one_size(const ImageData& data) {
+  if (data.encoded == nullptr) return;
+  const EncodedImage& first = data.encoded->all.front();
+  for (const auto* part : {&data.encoded->all, &data.encoded->test}) {
+    for (const EncodedImage& image : *part) {
+      check(image.height == first.height && image.width == first.width, ErrorKind::data, image.path,
+            "found ", image.width, " x ", image.height, " pixels; expected ", first.width, " x ",
+            first.height, " as ", first.path,
+            " has: give --image-size N, which scales all images to N x N, or bring them to one "
+            "size");
+    }
+  }
 }
 
 ImageData train_on_all(ImageData data) {

@@ -5,6 +5,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,16 @@ struct ImageSet {
   Tensor labels;  // i32 [N]; both undefined where the part is empty
 
   int64_t size() const { return labels.defined() ? labels.size(0) : 0; }
+};
+
+// An image as it lies in its file.
+struct EncodedImage {
+  std::string path, bytes;
+  int64_t height = 0, width = 0;
+};
+// Of a folder whose images differ in size, in the order of the labels.
+struct EncodedImages {
+  std::vector<EncodedImage> all, test;
 };
 
 // Per channel, of pixels / 255. A deviation is at least 1/255, so that one can divide by it.
@@ -33,6 +44,9 @@ struct ImageData {
   ChannelMoments moments;             // of train
   uint64_t fingerprint = 0;           // over pixels, labels, classes and parts
   bool scaled = false;                // by scale_images.h, to a size that the user chose
+  // Where the images differ in size: then no part has pixels, and moments are not known, until
+  // scale_images.h has made them.
+  std::shared_ptr<const EncodedImages> encoded;
 
   int64_t height() const { return train.images.size(1); }
   int64_t width() const { return train.images.size(2); }
@@ -45,6 +59,9 @@ struct ImageData {
 // a folder with one of these in it, or builtin:shapes10. The seed chooses what is held out of an
 // image folder. Kind data, naming the file, for everything else.
 ImageData load_images(const std::string& path_or_builtin, uint64_t seed);
+
+// Refuses (kind data, naming two files) images that differ in size.
+void check_one_size(const ImageData& data);
 
 // train: everything, with its moments; valid: nothing.
 ImageData train_on_all(ImageData data);

@@ -12,6 +12,7 @@ struct ImageSource {
   std::vector<std::string> warnings, classes;
   ImageSet train, test;  // of train the last held_out images are held out
   int64_t held_out = 0;
+  std::shared_ptr<const EncodedImages> encoded;  // instead of pixels, as in ImageData
 };
 
 // Refuses (kind data) a name that is empty, longer than 255 bytes, not UTF-8, or has control

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "data/stb_image.h"
 #include "tensor/thread_pool.h"
 
 namespace enas {
@@ -57,15 +58,35 @@ Tensor scale_images(const Tensor& images, int64_t height, int64_t width) {
   return result;
 }
 
+namespace {
+
+Tensor decoded(const std::vector<EncodedImage>& images, int64_t size) {
+  const auto n = static_cast<int64_t>(images.size());
+  Tensor result({n, size, size, 3}, DType::u8);
+  for (int64_t i = 0; i < n; ++i) {
+    const EncodedImage& image = images[static_cast<size_t>(i)];
+    Tensor pixels({1, image.height, image.width, 3}, DType::u8);
+    decode_image(image.bytes, image.path, {image.height, image.width}, pixels.data<uint8_t>());
+    result.slice(i, i + 1).copy_from(scale_images(pixels, size, size));
+  }
+  return result;
+}
+
+}  // namespace
+
 ImageData scaled_to(const ImageData& data, int64_t size) {
   ImageData scaled = data;
   scaled.scaled = true;
   scaled.description += fmt::format(", scaled to {} x {}", size, size);
   const int64_t kept = data.train.size(), all = data.all.size();
-  scaled.all.images = scale_images(data.all.images, size, size);
+  const auto part = [&](const ImageSet& set, const std::vector<EncodedImage> EncodedImages::*of) {
+    return data.encoded ? decoded(*data.encoded.*of, size) : scale_images(set.images, size, size);
+  };
+  scaled.encoded = nullptr;
+  scaled.all.images = part(data.all, &EncodedImages::all);
   scaled.train.images = scaled.all.images.slice(0, kept);
   if (data.valid.size() > 0) scaled.valid.images = scaled.all.images.slice(kept, all);
-  if (data.test.size() > 0) scaled.test.images = scale_images(data.test.images, size, size);
+  if (data.test.size() > 0) scaled.test.images = part(data.test, &EncodedImages::test);
   scaled.moments = channel_moments(scaled.train.images);
   return scaled;
 }

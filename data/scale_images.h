@@ -9,8 +9,8 @@ namespace enas {
 // u8 [N, H, W, 3] -> [N, height, width, 3].
 Tensor scale_images(const Tensor& images, int64_t height, int64_t width);
 
-// All parts at size x size, with the moments of the new pixels. The fingerprint stays: it is that
-// of what was loaded.
+// All parts at size x size, images of several sizes decoded one by one, with the moments of the new
+// pixels. The fingerprint stays: it is that of what was loaded.
 ImageData scaled_to(const ImageData& data, int64_t size);
 
 }  // namespace enas

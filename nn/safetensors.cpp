@@ -341,7 +341,7 @@ SafetensorsHeader parse_safetensors_header(std::string_view bytes, const std::st
         " bytes; expected at least the 8 of the header's length");
   const uint64_t length = reader.little64(0);
   check(length <= kMaxHeaderBytes, ErrorKind::checkpoint, path, "header: its length is ", length,
-        " bytes; expected at most ", kMaxHeaderBytes);
+        " bytes; expected at most ", kMaxHeaderBytes, " (is it a safetensors file?)");
   check(reader.has(kLengthBytes, length), ErrorKind::checkpoint, path, "header: its length is ",
         length, " bytes; expected at most the ", bytes.size() - kLengthBytes,
         " that follow (cut off?)");

@@ -26,6 +26,8 @@ void show(const ImageSpace& space, const Architecture& arch, const Settings& set
   const Drawing drawing = draw_image_arch(space, arch);
   write_file_atomic(folder + "/arch.svg", to_svg(drawing));
   write_file_atomic(folder + "/arch.dot", to_dot(drawing));
+  if (!settings.flag("json"))
+    console.result("wrote " + folder + "/arch.svg and " + folder + "/arch.dot");
 }
 
 struct Costs {
@@ -69,6 +71,8 @@ void cost(const ImageSpace& space, const Architecture& arch, const Settings& set
           Console& console) {
   const Costs costs = costs_of(space, arch, settings);
   const NetworkCost& alone = costs.alone;
+  if (!settings.has("arch") && !settings.flag("json"))
+    console.result("of a random architecture, as no --arch is given: " + text_of(space, arch));
   console.result(
       settings.flag("json")
           ? JsonLine()
@@ -148,7 +152,8 @@ int cifar_arch_command(const App& app, const Invocation& call) {
     cost(space, arch, settings, console);
   } else {
     fail(ErrorKind::usage, app.name("arch"), "'", what,
-         "' is unknown; expected show, random, count or cost");
+         "' is unknown; expected show, random, count or cost",
+         what == "draw" ? "; show with --to FOLDER draws" : "");
   }
   return 0;
 }

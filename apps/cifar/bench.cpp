@@ -18,6 +18,8 @@ namespace {
 
 using DataHandle = std::shared_ptr<const ImageData>;
 
+constexpr int64_t kLeastAuxiliary = 17;  // two reductions leave 5 of them, its pool's window
+
 ImageShape shape_of(const ImageData& data) {
   return {static_cast<int64_t>(data.classes.size()), data.height()};
 }
@@ -30,7 +32,10 @@ class Sized {
   const DataHandle& at(int64_t size) {  // 0: as loaded
     check(size == 0 || size >= 4, ErrorKind::usage, "enas_cifar", "--image-size ", size,
           " is out of range; expected 4 to 4096, or 0");
-    if (size == 0) return loaded_;
+    if (size == 0) {
+      check_one_size(*loaded_);
+      return loaded_;
+    }
     if (scaled_ == nullptr || scaled_->height() != size)
       scaled_ = std::make_shared<const ImageData>(scaled_to(*loaded_, size));
     return scaled_;
@@ -183,7 +188,10 @@ void rehearse_images(const DataHandle& data, const std::string& command, const S
                            (command != "search" && settings.text(prefix + "auxiliary") == "on"));
   check(!auxiliary || data->height() == data->width(), ErrorKind::usage, where,
         "an auxiliary head needs square images, the data's are ", data->height(), "x",
-        data->width(), "; try --auxiliary off");
+        data->width(), "; try --", prefix, "auxiliary off");
+  check(!auxiliary || data->height() >= kLeastAuxiliary, ErrorKind::usage, where,
+        "an auxiliary head needs images of at least ", kLeastAuxiliary, " pixels, the data's have ",
+        data->height(), "; try --", prefix, "auxiliary off");
   check(!all || command == "train" || settings.integer("retrain") == 1, ErrorKind::usage, where,
         "--retrain picks on held-out images, --train-on-all holds none out");
 }

@@ -233,15 +233,16 @@ void add_other_options(Registry& registry) {
       {"run", "search", "train"}, OptionScope::invocation);
   add(integer_option("top", "3", 1, 1000, "classes shown of an image", source, "output", "classes"),
       {"predict"});
-  add(choice_option("format", "", {"safetensors", "json", "dot", "svg"}, "form of the file", source,
-                    "files"),
+  add(choice_option("format", "", {"safetensors", "json", "dot", "svg"},
+                    "form of the file, always needed", source, "files"),
       {"export"});
   add(flag_option("json", "print one JSON object, nothing else", source, "output"),
       {"eval", "arch", "predict"}, OptionScope::invocation);
-  add(text_option("to", "PATH",
-                  "where to write: a folder for arch.svg and arch.dot (arch), a file (export)",
+  add(text_option("to", "FOLDER", "show, random: write drawings there, arch.svg and arch.dot",
                   source, "files"),
-      {"arch", "export"}, OptionScope::invocation);
+      {"arch"}, OptionScope::invocation);
+  add(text_option("to", "FILE", "the file to write, always needed", source, "files"), {"export"},
+      OptionScope::invocation);
 }
 
 }  // namespace

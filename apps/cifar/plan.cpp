@@ -11,7 +11,6 @@
 namespace enas {
 namespace {
 
-constexpr double kMiB = 1 << 20;
 constexpr int64_t kDrawn = 32;  // architectures whose mean cost stands for the space's
 
 struct Phase {
@@ -30,19 +29,26 @@ std::string describe(const Phase& p, double rate) {
   const double epoch =
       step * static_cast<double>(p.steps_per_epoch) + per_image * p.evaluated_images;
   const double total = epoch * static_cast<double>(p.epochs);
-  const double weights = 4.0 * static_cast<double>(p.weights) / kMiB,
-               gradients = 8.0 * static_cast<double>(p.cost.params) / kMiB,
-               kept = 4 * p.kept_floats * step_images / kMiB;
+  const double weights = 4.0 * static_cast<double>(p.weights),
+               gradients = 8.0 * static_cast<double>(p.cost.params),
+               kept = 4 * p.kept_floats * step_images;
   return fmt::format(
       "{}: {}, batch {}\n"
-      "  weights {} ({:.0f} MiB), of one network {}, gradients and momentum {:.0f} MiB, kept for "
-      "backward {:.0f} MiB: about {:.0f} MiB in all\n"
-      "  {} multiply-adds an image, {:.2f} GFLOP a step, {} steps an epoch, {} epochs: {:.3g} "
-      "PFLOP, some {} at the {:.0f} GFLOP/s measured here\n",
-      p.name, p.shape, p.batch, format_count(static_cast<double>(p.weights)), weights,
-      format_count(static_cast<double>(p.cost.params)), gradients, kept, weights + gradients + kept,
-      format_count(static_cast<double>(p.cost.macs)), step / 1e9, p.steps_per_epoch, p.epochs,
-      total / 1e15, format_seconds(total / rate), rate / 1e9);
+      "  weights {} ({}), of one network {}, gradients and momentum {}, kept for backward {}: "
+      "about {} in all\n"
+      "  {} multiply-adds an image, {:.2f} GFLOP a step, {} steps an epoch, {} epochs: {}, at "
+      "least "
+      "{} at the {:.0f} GFLOP/s measured here\n",
+      p.name, p.shape, p.batch, format_count(static_cast<double>(p.weights)), format_bytes(weights),
+      format_count(static_cast<double>(p.cost.params)), format_bytes(gradients), format_bytes(kept),
+      format_bytes(weights + gradients + kept), format_count(static_cast<double>(p.cost.macs)),
+      step / 1e9, p.steps_per_epoch, p.epochs, format_flop(total), format_seconds(total / rate),
+      rate / 1e9);
+}
+
+std::string micro_shape(int normal_cells, const ImageSpace& space, int64_t filters) {
+  return fmt::format("{} normal cell{}, {}, {} filters", normal_cells, normal_cells == 1 ? "" : "s",
+                     size_of(space), filters);
 }
 
 // Floats of maps that one image keeps, all layers together: `maps` of `filters` channels each until
@@ -91,8 +97,7 @@ Phase search_phase(const CifarOptions& options, const ImageData& data, const Ima
     const MicroChildOptions network = options.micro_child(shape);
     const auto& micro = std::get<MicroSpace>(space);
     phase.weights = micro_shared_params(micro, network);
-    phase.shape = fmt::format("{} normal cells, {}, {} filters", network.normal_cells,
-                              size_of(space), network.filters);
+    phase.shape = micro_shape(network.normal_cells, space, network.filters);
     phase.kept_floats =
         kept_of(shape.size, network.filters, network.normal_cells + 2, maps_of(micro), true);
   }
@@ -123,8 +128,7 @@ Phase train_phase(const CifarOptions& options, const ImageData& data, const Imag
   } else {
     const MicroFinalOptions network = options.micro_final(shape);
     const auto& micro = std::get<MicroSpace>(space);
-    phase.shape = fmt::format("{} normal cells, {}, {} filters", network.normal_cells,
-                              size_of(space), network.filters);
+    phase.shape = micro_shape(network.normal_cells, space, network.filters);
     phase.kept_floats =
         kept_of(shape.size, network.filters, network.normal_cells + 2, maps_of(micro), true);
   }

@@ -23,11 +23,20 @@ struct Recipe {
   PresetValues search, train, run;  // run: of that command alone
 };
 
+// What `arch` has of a recipe: sizes of the search network, and of the stand-alone one as train-.
+PresetValues of_arch(const Registry& registry, const Recipe& recipe) {
+  PresetValues known;
+  for (const auto& [name, value] : recipe.search + of_train(recipe.train))
+    if (registry.find(name, "arch")) known.emplace_back(name, value);
+  return known;
+}
+
 void add(Registry& registry, const std::string& name, const std::string& help,
          const std::string& space, const Recipe& recipe) {
   registry.add_preset(name, help, recipe.search + of_train(recipe.train) + recipe.run, {"run"},
                       space);
-  registry.add_preset(name, help, recipe.search, {"search", "arch"}, space);
+  registry.add_preset(name, help, recipe.search, {"search"}, space);
+  registry.add_preset(name, help, of_arch(registry, recipe), {"arch"}, space);
   registry.add_preset(name, help, recipe.train, {"train"}, space);
 }
 

@@ -26,6 +26,8 @@ void show(const RnnSpace& space, const Architecture& arch, const Settings& setti
   const Drawing drawing = draw_cell(space, arch, settings.flag("with-space"));
   write_file_atomic(folder + "/cell.svg", to_svg(drawing));
   write_file_atomic(folder + "/cell.dot", to_dot(drawing));
+  if (!settings.flag("json"))
+    console.result("wrote " + folder + "/cell.svg and " + folder + "/cell.dot");
 }
 
 void cost(const RnnSpace& space, const Settings& settings, Console& console) {
@@ -88,7 +90,8 @@ int arch_command(const App& app, const Invocation& call) {
     cost(space, settings, console);
   } else {
     fail(ErrorKind::usage, app.name("arch"), "'", what,
-         "' is unknown; expected show, random, count or cost");
+         "' is unknown; expected show, random, count or cost",
+         what == "draw" ? "; show with --to FOLDER draws" : "");
   }
   return 0;
 }

@@ -1,7 +1,5 @@
 #include "apps/ptb/commands.h"
 
-#include <fmt/format.h>
-
 #include <cmath>
 
 #include "apps/ptb/arch_command.h"
@@ -28,7 +26,7 @@ Terms ptb_terms() {
   terms.better = Better::lower;
   terms.reward_digits = 2;
   terms.figure_of = [](double mean) { return std::exp(mean); };
-  terms.show = [](double figure, int digits) { return fmt::format("{:.{}f}", figure, digits); };
+  terms.show = perplexity_text;
   return terms;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <sstream>
 
 #include "apps/ptb/weights.h"
@@ -31,17 +32,25 @@ Model load_model(const std::string& path, const Corpus& corpus, Device device) {
   return model;
 }
 
+std::string perplexity_text(double perplexity, int digits) {
+  if (std::isinf(perplexity)) return "above 1e308";
+  return perplexity < 1e6 ? fmt::format("{:.{}f}", perplexity, digits)
+                          : fmt::format("{:.1e}", perplexity);
+}
+
 Evaluation evaluate(const Model& model, const Corpus& corpus, const std::string& split) {
   RnnTaskOptions options;
   options.batch = options.reward_batch = 1;
   RnnTask task(*model.child, options, corpus.train, corpus.valid, corpus.vocabulary.eos);
   const TextScore score = task.evaluate(model.arch, split == "test" ? corpus.test : corpus.valid);
   const double ppl = score.perplexity();
-  std::string text = fmt::format("eval: {} perplexity {:.3f} over {} tokens", split, ppl,
-                                 format_count(static_cast<double>(score.tokens)));
-  if (split == "test" && corpus.source_perplexity) {
-    text += fmt::format(", {:.3f} times the {:.3f} that the source itself gives them",
-                        ppl / *corpus.source_perplexity, *corpus.source_perplexity);
+  std::string text =
+      fmt::format("eval: {} perplexity {} over {} tokens", split, perplexity_text(ppl, 3),
+                  format_count(static_cast<double>(score.tokens)));
+  if (split == "test" && corpus.source_perplexity && std::isfinite(ppl)) {
+    text +=
+        fmt::format(", {} times the {:.3f} that the source itself gives them",
+                    perplexity_text(ppl / *corpus.source_perplexity, 3), *corpus.source_perplexity);
   }
   return {split, model.arch_text, score.loss(), ppl, score.tokens, text};
 }

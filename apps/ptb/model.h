@@ -17,6 +17,9 @@ struct Model {
 // Refuses (kind checkpoint) shared weights, another vocabulary, and what load_weights refuses.
 Model load_model(const std::string& path, const Corpus& corpus, Device device = Device::cpu);
 
+// "84.1"; one that has exploded as "1.3e+20", and as "above 1e308" where it exceeds a double.
+std::string perplexity_text(double perplexity, int digits);
+
 // Test or validation perplexity by the one-stream rule (RnnTask::evaluate); the line for people has
 // the source's own perplexity where it is known.
 Evaluation evaluate(const Model& model, const Corpus& corpus, const std::string& split);

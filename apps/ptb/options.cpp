@@ -150,7 +150,7 @@ void add_train_options(Registry& registry) {
                      source, group, "streams"));
   add(real_option("lr", "20", 0, 1e3, "SGD rate", source, group));
   add(real_option("lr-decay", "1", 1, 1e3,
-                  "the rate is divided by it each epoch from --lr-decay-from on", source, group));
+                  "the rate is divided by it each epoch from lr-decay-from on", source, group));
   add(integer_option("lr-decay-from", "1", 1, 100000,
                      "first epoch with a smaller rate, counted from 1", source, group, "epoch"));
   add(real_option("clip", "0.25", 0, 1e6, "bound of the gradient norm; 0: off", source, group));
@@ -240,21 +240,23 @@ void add_other_options(Registry& registry) {
   add(real_option("temperature", "1", 1e-3, 1e3, "logits are divided by it", "docs/interface.md",
                   "output"),
       {"generate"});
-  add(choice_option("format", "", {"safetensors", "json", "dot", "svg"}, "form of the file",
-                    "docs/interface.md", "files"),
+  add(choice_option("format", "", {"safetensors", "json", "dot", "svg"},
+                    "form of the file, always needed", "docs/interface.md", "files"),
       {"export"});
   OptionSpec json =
       flag_option("json", "print one JSON object, nothing else", "docs/interface.md", "output");
   json.scope = OptionScope::invocation;
   add(json, {"eval", "arch"});
-  OptionSpec to = {
-      .name = "to",
-      .unit = "PATH",
-      .help = "where to write: a folder for cell.svg and cell.dot (arch), a file (export)",
-      .source = "docs/interface.md",
-      .group = "files",
-      .scope = OptionScope::invocation};
-  add(to, {"arch", "export"});
+  OptionSpec to = {.name = "to",
+                   .unit = "FOLDER",
+                   .help = "show, random: write drawings there, cell.svg and cell.dot",
+                   .source = "docs/interface.md",
+                   .group = "files",
+                   .scope = OptionScope::invocation};
+  add(to, {"arch"});
+  to.unit = "FILE";
+  to.help = "the file to write, always needed";
+  add(to, {"export"});
   OptionSpec with_space =
       flag_option("with-space", "draw the edges that were not taken too, in grey",
                   "the paper's Figure 1", "output");

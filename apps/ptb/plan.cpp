@@ -11,8 +11,6 @@
 namespace enas {
 namespace {
 
-constexpr double kMiB = 1 << 20;
-
 // Floats that one window keeps for backward, largest child: a node keeps its masked input, its
 // gates and its value, and waits with the gradient of its product; the decoder keeps its logits
 // once.
@@ -41,20 +39,18 @@ std::string describe(const Phase& p, double rate) {
       step * static_cast<double>(p.steps_per_epoch) + per_token * p.evaluated_tokens;
   const double total = epoch * static_cast<double>(p.epochs);
   const double window =
-      window_bytes(p.child, p.task, p.nodes) * static_cast<double>(p.architectures) / kMiB;
-  const double weights = 4.0 * static_cast<double>(p.weights) / kMiB;
-  const double gradients =
-      4.0 * static_cast<double>(cost_of(RnnSpace(p.nodes), p.child).params) / kMiB;
+      window_bytes(p.child, p.task, p.nodes) * static_cast<double>(p.architectures);
+  const double weights = 4.0 * static_cast<double>(p.weights);
+  const double gradients = 4.0 * static_cast<double>(cost_of(RnnSpace(p.nodes), p.child).params);
   return fmt::format(
       "{}: {} nodes, hidden {}, batch {}, bptt {}, vocabulary {}\n"
-      "  weights {} ({:.0f} MiB), gradients of one child {:.0f} MiB, kept for backward {:.0f} MiB: "
-      "about {:.0f} MiB in all\n"
-      "  {:.2f} GFLOP a step, {} steps an epoch, {} epochs: {:.3g} PFLOP, some {} at the {:.0f} "
+      "  weights {} ({}), gradients of one child {}, kept for backward {}: about {} in all\n"
+      "  {:.2f} GFLOP a step, {} steps an epoch, {} epochs: {}, at least {} at the {:.0f} "
       "GFLOP/s measured here\n",
       p.name, p.nodes, p.child.hidden, p.task.batch, p.task.bptt, p.child.vocabulary,
-      format_count(static_cast<double>(p.weights)), weights, gradients, window,
-      weights + gradients + window, step / 1e9, p.steps_per_epoch, p.epochs, total / 1e15,
-      format_seconds(total / rate), rate / 1e9);
+      format_count(static_cast<double>(p.weights)), format_bytes(weights), format_bytes(gradients),
+      format_bytes(window), format_bytes(weights + gradients + window), step / 1e9,
+      p.steps_per_epoch, p.epochs, format_flop(total), format_seconds(total / rate), rate / 1e9);
 }
 
 int64_t steps_of(const Corpus& corpus, const RnnTaskOptions& task) {

@@ -12,23 +12,29 @@ namespace {
 constexpr uint64_t kMaxFile = uint64_t{1} << 20;
 
 // Names the first token that is no integer; where even the first is none, the text was meant as
-// something else.
-void check_integers(const std::string& argument, const TextForm& form) {
-  std::string text = argument;
+// something else. `file`: from which it was read; empty for a text on the command line.
+void check_integers(const std::string& whole, const TextForm& form, const std::string& file) {
+  std::string text = whole;
   bool prefixed = false;
   for (const std::string& prefix : form.prefixes) {
-    if (argument.rfind(prefix, 0) != 0) continue;
+    if (whole.rfind(prefix, 0) != 0) continue;
     prefixed = true;
-    text = argument.substr(prefix.size());
+    text = whole.substr(prefix.size());
   }
+  const std::string where = file.empty() ? "--arch" : file;
   std::istringstream words(text);
   std::string word;
   for (int number = 1; words >> word; ++number) {
     if (word.find_first_not_of("0123456789") == std::string::npos) continue;
-    check(number > 1 || prefixed, ErrorKind::usage, "--arch", quote_name(argument),
-          " is neither a file nor a list of integers such as \"", form.example,
-          "\" nor `published`");
-    fail(ErrorKind::usage, "--arch", "token ", number, " ", quote_name(word),
+    if (number == 1 && !prefixed) {
+      check(file.empty(), ErrorKind::usage, where,
+            "holds no architecture; expected a list of integers such as \"", form.example,
+            "\", or JSON as arch/best.json of a run has it");
+      fail(ErrorKind::usage, where, quote_name(whole),
+           " is neither a file nor a list of integers such as \"", form.example,
+           "\" nor `published`");
+    }
+    fail(ErrorKind::usage, where, "token ", number, " ", quote_name(word),
          " is not an integer; expected ", form.words);
   }
 }
@@ -77,13 +83,21 @@ void write_architectures(const std::string& folder, const Terms& terms, const Se
 
 std::string architecture_text(const std::string& argument, const TextForm& form) {
   if (!exists(argument)) {
-    check_integers(argument, form);
+    check_integers(argument, form, "");
     return argument;
   }
+  const std::string best = argument + "/arch/best.json";
+  check(!is_directory(argument), ErrorKind::usage, argument,
+        "is a folder; expected a file with an architecture",
+        exists(best) ? "; try --arch " + best : "");
   const std::string text = read_file(argument, kMaxFile, real_files(), ErrorKind::usage);
-  if (text.find_first_not_of(" \t\r\n") == std::string::npos ||
-      text[text.find_first_not_of(" \t\r\n")] != '{')
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  check(first != std::string::npos, ErrorKind::usage, argument,
+        "is empty; expected an architecture");
+  if (text[first] != '{') {
+    check_integers(text.substr(first), form, argument);
     return text;
+  }
   const auto json = nlohmann::json::parse(text, nullptr, false);
   check(!json.is_discarded() && json.contains("arch") && json["arch"].is_string(), ErrorKind::usage,
         argument, "is not JSON with a text under \"arch\", as arch/best.json has it");

@@ -6,6 +6,7 @@
 
 #include "apps/run/config_file.h"
 #include "apps/run/options.h"
+#include "apps/run/version.h"
 #include "data/file.h"
 #include "tensor/check.h"
 
@@ -108,11 +109,15 @@ void check_operands(const Registry& registry, const CommandSpec& command,
                     const std::vector<std::string>& operands) {
   const int count = static_cast<int>(operands.size());
   if (count >= command.minimum_operands && count <= command.maximum_operands) return;
+  const std::string where = registry.program() + " " + command.name;
   std::string found;
   for (const std::string& operand : operands) found += " \"" + operand + "\"";
-  fail(ErrorKind::usage, registry.program() + " " + command.name, "found ", count, " operand(s)",
-       found, ", expected ", command.operands.empty() ? "none" : command.operands, "; try ",
-       registry.program(), " ", command.name, " --help");
+  if (count < command.minimum_operands) {
+    fail(ErrorKind::usage, where, "needs ", command.operands,
+         found.empty() ? "" : ", found only" + found, "; try ", where, " --help");
+  }
+  fail(ErrorKind::usage, where, "found", found, ", expected ",
+       command.operands.empty() ? "none" : command.operands, "; try ", where, " --help");
 }
 
 void apply_preset(const Registry& registry, const std::string& name, const std::string& command,
@@ -188,6 +193,13 @@ Invocation parse_command_line(const Registry& registry, int argc, const char* co
     call.message = short_help_text(registry);
     return call;
   }
+  if (call.command == "--version") {
+    call.message = version_text(registry.program());
+    return call;
+  }
+  check(call.command.rfind('-', 0) != 0, ErrorKind::usage, registry.program(), "found ",
+        call.command, " where a command is expected; options come after it; try ",
+        registry.program(), " --help");
   const CommandSpec* command = registry.find_command(call.command);
   if (command == nullptr) {
     std::vector<std::string> names;

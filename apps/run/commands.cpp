@@ -19,6 +19,7 @@ WeightSource weight_source(const App& app, const std::string& command, const std
           weights, " was trained on");
     return {weights, data};
   }
+  check_program(app, read_run_record(weights), weights, command);
   const std::string file = weights + "/model.safetensors";
   if (!exists(file)) {
     const bool search = read_run_record(weights).command == "search";

@@ -71,12 +71,15 @@ int correlate_run(const App& app, const Invocation& call) {
   Console console(console_options(call.settings));
   const std::string path = run_path(call.operands[0]);
   RunDirectory run = RunDirectory::open(path);
+  check_program(app, run.record(), path, "correlate");
   const std::string command = run.record().command;
   check(command != "train" && exists(run.shared_weights()), ErrorKind::usage, app.name("correlate"),
         path, " holds no shared.safetensors; expected a finished search");
   Settings settings = settings_of(app.registry, run, call.settings);
-  const Bench bench = app.open(settings.text("data"));
-  check_same_data(app, run, bench, settings.text("data"));
+  const std::string data = call.settings.has("data") ? call.settings.text("data")  // it was moved
+                                                     : settings.text("data");
+  const Bench bench = app.open(data);
+  check_same_data(app, run, bench, data);
   announce(bench, console);
   settings.set(command == "run" ? "train-epochs" : "epochs",
                std::to_string(call.settings.integer("epochs")), Origin::option, "correlate",

@@ -2,14 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <numeric>
 
 namespace enas {
 namespace {
 
-// "84.1"; a figure that has exploded as "1.3e+20".
-std::string short_figure(const Terms& terms, double figure) {
-  return figure < 1e6 ? terms.show(figure, 1) : fmt::format("{:.1e}", figure);
+// "ppl 84.1"; where the figure exceeds a double the loss says how bad it is.
+std::string figure_text(const Terms& terms, const StepMeter& meter) {
+  const std::string text = terms.key + " " + terms.show(meter.figure(), 1);
+  return std::isinf(meter.figure()) ? text + fmt::format(", loss {:.1e}", meter.loss()) : text;
 }
 
 }  // namespace
@@ -96,7 +98,7 @@ void EpochSteps::settle(const Issued& issued, bool epoch_ends, Progress& progres
   }
   const double measure = issued.step.measure();
   meter_.add(measure, issued.items, report, issued.seconds + session_.console().now() - begin);
-  const std::string detail = terms_.key + " " + short_figure(terms_, meter_.figure());
+  const std::string detail = figure_text(terms_, meter_);
   progress.advance(issued.items, detail);
   if (meter_.full(log_every_, epoch_ends)) {
     write_line(issued.number, issued.lr);

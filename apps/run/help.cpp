@@ -109,14 +109,22 @@ std::string option_help(const Registry& registry, std::string_view command,
          wrap(spec.help + facts(registry, command, spec));
 }
 
+// As it is typed: " --nodes 8", of a flag " --dense" or " --dense=false".
+std::string setting(const OptionSpec& option, const std::string& value) {
+  const bool on = option.kind == OptionKind::flag && value == "true";
+  const char* between = option.kind == OptionKind::flag ? "=" : " ";
+  return " --" + option.name + (on ? "" : between + value);
+}
+
 std::string preset_help(const Registry& registry, std::string_view command) {
   std::string text;
   for (const Preset& preset : registry.presets()) {
     if (registry.find_preset(preset.name, command, preset.variant) != &preset) continue;
     std::string values;
     for (const auto& [key, value] : preset.values) {
-      if (registry.find(key, command)) values += " --" + key + " " + value;
+      if (const OptionSpec* option = registry.find(key, command)) values += setting(*option, value);
     }
+    if (values.empty()) values = " the defaults";
     const std::string variant =
         preset.variant.empty() ? "" : " --" + registry.variant_option() + " " + preset.variant;
     text += "  " + preset.name + variant + "\n" + wrap(preset.help + ":" + values);
@@ -167,7 +175,8 @@ std::string short_help_text(const Registry& registry) {
     const std::string left = title(command);
     text += "  " + left + std::string(width + 2 - left.size(), ' ') + command.help + "\n";
   }
-  return text + "\n" + registry.program() + " COMMAND --help lists every option of a command.\n";
+  return text + "\n" + registry.program() + " COMMAND --help lists every option of a command, " +
+         registry.program() + " --version tells what this build is.\n";
 }
 
 }  // namespace enas

@@ -1,5 +1,7 @@
 #include "apps/run/measured_rate.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -21,6 +23,18 @@ double measured_rate() {
         best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   }
   return 2.0 * kM * kK * kN / best;
+}
+
+std::string format_bytes(double bytes) {
+  constexpr double kKiB = 1 << 10, kMiB = 1 << 20;
+  return bytes < kMiB ? fmt::format("{:.0f} KiB", bytes / kKiB)
+                      : fmt::format("{:.0f} MiB", bytes / kMiB);
+}
+
+std::string format_flop(double flop) {
+  if (flop < 1e12) return fmt::format("{:.3g} GFLOP", flop / 1e9);
+  return flop < 1e15 ? fmt::format("{:.3g} TFLOP", flop / 1e12)
+                     : fmt::format("{:.3g} PFLOP", flop / 1e15);
 }
 
 }  // namespace enas

@@ -39,7 +39,8 @@ class Pipeline {
         session_.directory().set_status(RunStatus::finished);
         session_.console().line(
             fmt::format("{}: finished in {}; see {}", again ? "derive" : command_,
-                        format_seconds(session_.total_seconds()), session_.directory().path()));
+                        format_seconds(again ? session_.stage_seconds() : session_.total_seconds()),
+                        session_.directory().path()));
         return 0;
       }
       session_.directory().set_status(RunStatus::stopped, "by a signal");

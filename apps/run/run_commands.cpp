@@ -34,11 +34,13 @@ int continue_in(const App& app, const Invocation& call, const std::string& path,
                 const std::optional<DeriveOptions>& again) {
   Console console(console_options(call.settings));
   RunDirectory run = RunDirectory::open(path);
+  check_program(app, run.record(), path, call.command);
   const std::string command = run.record().command;
   if (again) {
     check_derivable(app, run, path);
   } else if (run.record().status == RunStatus::finished) {
-    console.line(path + " is finished; nothing to resume");
+    console.line(path + " is finished; nothing to " +
+                 (call.command == "run" ? "do; --overwrite starts it anew" : "resume"));
     return 0;
   }
   Settings settings = settings_of(app.registry, run, call.settings);
@@ -110,6 +112,12 @@ ConsoleOptions console_options(const Settings& settings) {
   return {.quiet = settings.flag("quiet"), .json = settings.flag("json-log")};
 }
 
+void check_program(const App& app, const RunRecord& record, const std::string& path,
+                   const std::string& command) {
+  check(record.program == app.terms.program, ErrorKind::usage, app.name(command), path,
+        " is a run of ", record.program, "; try ", record.program, " ", command);
+}
+
 void announce(const Bench& bench, Console& console) {
   console.line(bench.description);
   for (const std::string& warning : bench.warnings) console.warn(warning);
@@ -151,7 +159,9 @@ int start_run(const App& app, const Invocation& call, const std::vector<std::str
   check(settings.has("out"), ErrorKind::usage, where, "needs --out, e.g. --out runs/first");
   const std::string out = run_path(settings.text("out"));
   if (call.command == "run" && !settings.flag("overwrite") && is_run_directory(out)) {
-    const std::string maker = read_run_record(out).command;
+    const RunRecord made = read_run_record(out);
+    check_program(app, made, out, call.command);
+    const std::string maker = made.command;
     check(maker == "run", ErrorKind::usage, where, out, " exists and is a run of ", maker,
           "; choose another --out, or --overwrite");
     const Settings stored = settings_from_config(app.registry, maker, out + "/config.toml");

@@ -26,6 +26,9 @@ int run_in(const App& app, const Bench& bench, const std::string& path, const Se
 // The run's own settings, with what this call says about execution (threads, budget, checkpoints).
 Settings settings_of(const Registry& registry, const RunDirectory& run, const Settings& call);
 ConsoleOptions console_options(const Settings& settings);
+// Refuses (kind usage) a run that another program made.
+void check_program(const App& app, const RunRecord& record, const std::string& path,
+                   const std::string& command);
 // Says what the data are.
 void announce(const Bench& bench, Console& console);
 // Refuses (kind data) data that have changed since the run began.

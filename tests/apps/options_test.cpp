@@ -164,11 +164,14 @@ TEST(Options, BadValuesNameRangeAndFound) {
 TEST(Options, OperandsAreCounted) {
   EXPECT_EQ(parse({"resume", "runs/a"}).operands, std::vector<std::string>{"runs/a"});
   EXPECT_EQ(parse({"arch", "--seed", "3", "show"}).operands, std::vector<std::string>{"show"});
-  expect_refused({"resume"}, {"found 0", "expected RUN"});
+  expect_refused({"resume"}, {"needs RUN", "resume --help"});
   expect_refused({"run", "surplus"}, {"\"surplus\"", "expected none"});
 }
 
 TEST(Options, HelpAndNoCommand) {
+  const Invocation version = parse({"--version"});
+  EXPECT_EQ(version.exit_code, 0);
+  EXPECT_EQ(version.message.rfind("enas_test 0.", 0), 0u) << version.message;
   const Invocation none = parse({});
   EXPECT_EQ(none.exit_code, 2);
   EXPECT_NE(none.message.find("resume RUN"), std::string::npos);

@@ -59,6 +59,28 @@ TEST_F(CifarUsage, DefaultsDependOnTheSpace) {
   }
 }
 
+TEST_F(CifarUsage, APresetSizesBothNetworksOfArch) {
+  const auto cost = [&](const Arguments& more) {
+    return enas_cifar(folder_, Arguments{"arch", "cost"} + more).out;
+  };
+  EXPECT_EQ(cost({"--preset", "demo"}), cost({"--layers", "1", "--nodes", "2", "--filters", "8",
+                                              "--train-layers", "1", "--train-filters", "16"}));
+  EXPECT_TRUE(contains(cost({}), "of a random architecture, as no --arch is given: 0 "))
+      << cost({});
+  EXPECT_FALSE(contains(cost({"--arch", "published"}), "random"));
+  refused({"eval", "--weights", run_, "--preset", "demo"}, 2,
+          "belongs to: run, search, train, arch");
+}
+
+TEST_F(CifarUsage, RunsOfTheOtherProgram) {
+  const std::string text = write_text(folder_, "text.txt", 200), other = folder_ / "other";
+  ASSERT_EQ(enas_ptb(folder_, small("train", text, other) + Arguments{"--max-steps", "1"}).code, 0);
+  for (const Arguments& call :
+       {Arguments{"resume", other}, Arguments{"derive", other}, Arguments{"correlate", other},
+        Arguments{"eval", "--weights", other}, Arguments{"predict", other, "image.png"}})
+    refused(call, 2, other + " is a run of enas_ptb; try enas_ptb " + call[0]);
+}
+
 TEST_F(CifarUsage, ArchitectureTexts) {
   refused(train("micro", "0 0 1"), 2, "found 3 integers");
   refused(train("micro", "0 0 1 2 1 9 0 3"), 2, "9");
@@ -97,6 +119,7 @@ TEST_F(CifarUsage, Predict) {
                 .code,
             0);
   const std::string good = folder_.write("good.png", png_pattern(32, 32, 1));
+  EXPECT_EQ(enas_cifar(folder_, {"predict", own, good, "--threads", "1"}).code, 0);
   const auto bad = [&](const std::string& image, const std::string& said) {
     refused({"predict", own, good, image}, 3, said);
   };
@@ -121,6 +144,28 @@ TEST_F(CifarUsage, Predict) {
   const std::string weights = text_of(own + "/model.safetensors");
   folder_.write("own/model.safetensors", weights.substr(0, weights.size() - 9));
   refused({"predict", own, good}, 4, "model.safetensors");
+}
+
+// Every fourth image is wider: a size must be named, and then all commands take the folder.
+TEST_F(CifarUsage, AFolderOfSeveralSizes) {
+  for (int i = 0; i < 40; ++i) {
+    const std::string folder = std::string("mixed/train/") + (i % 2 == 0 ? "even" : "odd");
+    fs::create_directories(folder_ / folder);
+    folder_.write(folder + "/" + std::to_string(i) + ".png",
+                  png_pattern(i % 4 == 0 ? 14 : 11, 9, 3 * i, 1 + i % 2));
+  }
+  const std::string mixed = folder_ / "mixed";
+  EXPECT_TRUE(contains(enas_cifar(folder_, {"data", "info", mixed}).out,
+                       "of several sizes, 11..14 x 9..9 pixels (--image-size is needed)"));
+  Arguments train = small_images("train", "micro", mixed, run_);
+  train = with(with(train, "--batch", "12"), "--valid-batch", "4");
+  refused(train, 3, "--image-size N, which scales all images");
+  refused(train + Arguments{"--image-size", "16"}, 2,
+          "at least 17 pixels, the data's have 16; try");
+  const Arguments sized = train + Arguments{"--image-size", "20", "--max-steps", "2"};
+  ASSERT_EQ(enas_cifar(folder_, sized).code, 0);
+  EXPECT_EQ(enas_cifar(folder_, {"eval", "--weights", run_, "--split", "valid"}).code, 0);
+  EXPECT_EQ(enas_cifar(folder_, {"predict", run_, mixed + "/train/odd/1.png"}).code, 0);
 }
 
 TEST_F(CifarUsage, WeightsOfOtherData) {

@@ -86,6 +86,19 @@ TEST_F(Commands, EvalPrintsOneJsonObject) {
   EXPECT_EQ(enas_ptb(folder_, {"eval", "--weights", run_ + "/model.safetensors"}).code, 2);
 }
 
+// Relus of weights up to 1 behind each other: a mean loss above 709, whose exp no double holds.
+TEST_F(Commands, APerplexityBeyondADoubleIsSaidInWords) {
+  Arguments call = with(small("train", data_, run_), "--arch", "0 1 1 1 2 1");
+  call = with(with(with(call, "--hidden", "200"), "--log-every", "1"), "--max-steps", "2");
+  const Outcome outcome = done(call + Arguments{"--cell", "plain", "--init", "1", "--lr", "0"});
+  EXPECT_TRUE(matches(std::regex_replace(outcome.out, std::regex("\n"), " "),
+                      ".*  ppl above 1e308, loss [0-9.]+e[+]03 .*"))
+      << outcome.out;
+  EXPECT_NE(outcome.out.find("eval: test perplexity above 1e308 over "), std::string::npos)
+      << outcome.out;
+  EXPECT_EQ(outcome.out.find("inf"), std::string::npos) << outcome.out;
+}
+
 TEST_F(Commands, ArchPrintsTextAndJson) {
   EXPECT_TRUE(matches(done({"arch", "count", "--nodes", "4", "--json"}).out,
                       R"(\{"nodes":4,"count":"?6144"?.*\}\n)"));
@@ -100,6 +113,7 @@ TEST_F(Commands, ArchPrintsTextAndJson) {
                       R"re(\{"arch":"0 2 1 0","nodes":2,"words":"1: sigmoid of .*"\}\n)re"));
   const Outcome drawn = done({"arch", "show", "--arch", "published", "--to", folder_ / "drawn"});
   EXPECT_NE(drawn.out.find("0 2 1 0 2 1 2 2 4 0 5 0 3 2 6 2\n"), std::string::npos);
+  EXPECT_NE(drawn.out.find("wrote " + (folder_ / "drawn/cell.svg") + " and "), std::string::npos);
   EXPECT_EQ(text_of(folder_ / "drawn/cell.svg").rfind("<svg", 0), 0u);
   EXPECT_EQ(text_of(folder_ / "drawn/cell.dot").rfind("digraph", 0), 0u);
 }

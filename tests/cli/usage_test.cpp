@@ -60,7 +60,14 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"Eval", {"eval", "--help"}, 0, {"--weights FILE|RUN", "--split"}},
         Row{"Resume", {"resume", "--help"}, 0, {"--checkpoint-every", "RUN"}},
         Row{"Arch", {"arch", "--help"}, 0, {"--json", "show|random|count|cost"}},
-        Row{"Data", {"data", "--help"}, 0, {"info PATH"}}),
+        Row{"Data", {"data", "--help"}, 0, {"info PATH"}},
+        Row{"Flags", {"run", "--help"}, 0, {"--variable-bptt --train-average-from 2000"}},
+        Row{"Best", {"arch", "--help"}, 0, {"evidence: the defaults"}},
+        Row{"OfARun", {"resume", "--help"}, 0, {"as the run has it [default none"}},
+        Row{"Version",
+            {"--version"},
+            0,
+            {"enas_ptb 0.", "commit:", "compiler:", "CUDA:", "ISA:", "BLAS:"}}),
     [](const auto& row) { return std::string(row.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(
@@ -76,6 +83,13 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"Duration", kSearch + Arguments{"--budget", "3"}, 2, {"\"3\"", "90s, 30m, 2h"}},
         Row{"NoValue", kSearch + Arguments{"--nodes"}, 2, {"--nodes"}},
         Row{"Twice", kSearch + Arguments{"--nodes", "3", "--nodes", "4"}, 2, {"given 2 times"}},
+        Row{"OptionFirst", {"--quiet", "run"}, 2, {"found --quiet where a command is expected"}},
+        Row{"NoOperand", {"derive"}, 2, {"derive: needs RUN; try"}},
+        Row{"HalfAnOperand", {"data", "info"}, 2, {"needs info PATH, found only \"info\""}},
+        Row{"PresetOfDerive",
+            {"derive", "/nowhere", "--preset", "demo"},
+            2,
+            {"unknown option --preset", "it belongs to: run, search, train, arch"}},
         Row{"Operand", kSearch + Arguments{"extra"}, 2, {"extra", "expected none"}},
         Row{"Preset", kSearch + Arguments{"--preset", "fast"}, 2, {"fast", "demo, quick"}},
         Row{"NoConfig", kSearch + Arguments{"--config", "/nowhere.toml"}, 2, {"/nowhere.toml"}},
@@ -112,10 +126,14 @@ INSTANTIATE_TEST_SUITE_P(
             kTrain + Arguments{"--arch", "best.json"},
             2,
             {"best.json", "neither a file"}},
-        Row{"Json", kTrain + Arguments{"--arch", "TOML"}, 2, {"architecture"}},
+        Row{"Json", kTrain + Arguments{"--arch", "TOML"}, 2, {"bad.toml: holds no architecture"}},
+        Row{"Folder", kTrain + Arguments{"--arch", "FOLDER"}, 2, {"mine: is a folder"}},
         Row{"Huge", {"arch", "show", "--arch", "0 99999999999999999999"}, 2, {"token 2"}},
         Row{"Show", {"arch", "show", "--arch", "0 1 2 1"}, 2, {"token 3"}},
-        Row{"What", {"arch", "draw"}, 2, {"draw", "show, random, count or cost"}}),
+        Row{"What",
+            {"arch", "draw"},
+            2,
+            {"draw", "show, random, count or cost; show with --to FOLDER draws"}}),
     [](const auto& row) { return std::string(row.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(

@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <set>
 
 #include "data/file.h"
 #include "data/image_set.h"
+#include "data/scale_images.h"
 #include "data/stb_image.h"
 #include "tests/image_fixtures.h"
 #include "tests/temporary_folder.h"
@@ -127,17 +129,42 @@ TEST(ImageFolder, EveryKindOfPngAndJpegGivesThreeChannels) {
   }
 }
 
-TEST(ImageFolder, AnotherSizeIsRefusedByName) {
+// One image of another size and one of the test: until a size is asked for no part has pixels.
+TEST(ImageFolder, SeveralSizesAreScaledToOneOrRefusedByName) {
   const TemporaryFolder folder;
   write_class(folder, "train/a", 0, 3);
   write_class(folder, "train/b", 1, 3);
-  folder.write("train/b/1.png", png_pattern(4, 6, 0));
-  expect_parts(refusal(folder.path()),
-               {folder / "train/b/1.png", "found 4 x 6 pixels; expected 6 x 4 as", "/train/a/"});
+  check_one_size(load_images(folder.path(), kSeed));
+  folder.write("train/b/1.png", png_pattern(4, 9, 0));
+  const ImageData data = load_images(folder.path(), kSeed);
+  expect_parts(data.description,
+               {"4 / 2 / 0 images", "several sizes, 4..6 x 4..9 pixels (--image"});
+  expect_parts(refusal([&] { check_one_size(data); }),
+               {folder / "train/b/1.png", "found 4 x 9 pixels; expected 6 x 4 as", "/train/a/",
+                "--image-size N"});
+  const ImageData scaled = scaled_to(data, 5);
+  EXPECT_EQ(scaled.all.images.shape(), (Shape{6, 5, 5, 3}));
+  EXPECT_EQ(scaled.valid.images.shape(), (Shape{2, 5, 5, 3}));
+  EXPECT_EQ(scaled.moments.mean, channel_moments(scaled.train.images).mean);
+  EXPECT_EQ(scaled.fingerprint, data.fingerprint);
+  check_one_size(scaled);
+  for (int64_t i = 0; i < 6; ++i) {
+    const EncodedImage& image = data.encoded->all[static_cast<size_t>(i)];
+    const Tensor one = load_image(image.path, 5, 5, true);
+    EXPECT_EQ(std::memcmp(scaled.all.images.slice(i, i + 1).raw(), one.raw(), one.bytes()), 0);
+  }
+  folder.write("train/b/1.png", png_pattern(4, 9, 1));
+  EXPECT_NE(load_images(folder.path(), kSeed).fingerprint, data.fingerprint);
   folder.write("train/b/1.png", png_pattern(6, 4, 0));
   write_class(folder, "test/b", 1, 1);
   folder.write("test/b/0.png", png_pattern(7, 4, 0));
-  expect_parts(refusal(folder.path()), {folder / "test/b/0.png", "found 7 x 4 pixels"});
+  const ImageData tested = load_images(folder.path(), kSeed);
+  expect_parts(refusal([&] { check_one_size(tested); }),
+               {folder / "test/b/0.png", "found 7 x 4 pixels"});
+  EXPECT_EQ(scaled_to(tested, 4).test.images.shape(), (Shape{1, 4, 4, 3}));
+  folder.write("test/b/0.png", png_pattern(7, 4, 0).substr(0, 60));
+  expect_parts(refusal([&] { scaled_to(load_images(folder.path(), kSeed), 4); }),
+               {folder / "test/b/0.png"});
   expect_parts(refusal([&] { load_image(folder / "test/b/0.png", 4, 6); }),
                {"found 7 x 4 pixels; expected 6 x 4", "crop or resize"});
 }
