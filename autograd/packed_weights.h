@@ -18,7 +18,7 @@ class PackedWeights {
                           int parts = 1);
   void drop(bool transpose);  // all of this kind
   void drop(const Tensor& w);
-  void drop_others(const Tensor& w);  // all but those of w
+  void keep_latest(int64_t bytes);  // drops those used longest ago until the rest has no more
   void clear() { entries_.clear(); }
   size_t size() const { return entries_.size(); }
 
@@ -30,8 +30,10 @@ class PackedWeights {
     int64_t first, rows;
     int parts;
     PackedMatrix packed;
+    uint64_t used = 0;
   };
   std::vector<Entry> entries_;  // as many as a child has edges
+  uint64_t uses_ = 0;
 };
 
 }  // namespace enas

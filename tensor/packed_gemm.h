@@ -24,6 +24,7 @@ class PackedMatrix {
   int64_t columns() const { return n_; }
   int parts() const { return parts_; }
   Isa isa() const { return isa_; }
+  int64_t bytes() const { return defined() ? 4 * panels_.numel() : 0; }
   const float* panels() const { return panels_.data<float>(); }
 
  private:

@@ -8,6 +8,9 @@ namespace enas {
 namespace {
 constexpr int64_t kEvalWindow =
     128;  // tokens a window of a single stream: only memory depends on it
+// Of packed weights, from one evaluation to the next: enough for all of hidden 1000 with a matrix
+// an edge, and together no more than a training step takes there.
+constexpr int64_t kKeptPacked = int64_t{600} << 20;
 }  // namespace
 
 double TextScore::perplexity() const { return std::exp(loss()); }
@@ -80,7 +83,7 @@ UnreadScore RnnTask::score_windows(const Architecture& arch, const TextStreams& 
     score.add(pass.cross_entropy.value(), window.length * window.batch);
     state = pass.state;
   }
-  scoring_.packed_weights().drop_others(child_.table().value);
+  scoring_.packed_weights().keep_latest(kKeptPacked);
   return score;
 }
 
@@ -92,7 +95,7 @@ UnreadScore RnnTask::score_with_dropout(const Architecture& arch, uint64_t sampl
                                     ~uint64_t{0} - sample, child_.dtype(), child_.device());
   const RnnChild::Pass pass = child_.run(scoring_, arch, window, reward_state_, masks);
   reward_state_ = pass.state;
-  scoring_.packed_weights().drop_others(child_.table().value);
+  scoring_.packed_weights().keep_latest(kKeptPacked);
   // As finish_step, by a gate that only the loss can close.
   gate_state(reward_state_, grad_norm({}, 0, pass.cross_entropy.value()));
   UnreadScore score;

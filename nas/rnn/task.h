@@ -91,8 +91,8 @@ class RnnTask {
   Tensor next_state_;                    // of the step being made
   std::vector<Tensor> cross_entropies_;  // of the step being made or made last
   int64_t tokens_ = 0;                   // of its window
-  // Nothing is recorded on it. It keeps the packed decoder from one evaluation to the next: that is
-  // a fiftieth of an evaluation's time. Training has the room back.
+  // Nothing is recorded on it. It keeps packed weights from one evaluation to the next, for while
+  // the controller is trained they do not change. Training has the room back.
   Tape scoring_;
   Tape::NoGrad unrecorded_{scoring_};
 };

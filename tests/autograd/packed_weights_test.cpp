@@ -29,16 +29,34 @@ TEST(PackedWeights, GivesRowsAsTheyLieAndTransposed) {
   EXPECT_EQ(packed.get(w, false, 0, 3, 2).parts(), 2);
   EXPECT_EQ(packed.get(w, false, 0, 3).parts(), 1);
   EXPECT_EQ(packed.size(), 4u);
-  packed.drop_others(w);
-  EXPECT_EQ(packed.size(), 4u);
   packed.drop(false);
   EXPECT_EQ(packed.size(), 2u);
   packed.drop(weight());  // another tensor
   EXPECT_EQ(packed.size(), 2u);
   packed.drop(w);
   EXPECT_EQ(packed.size(), 0u);
-  packed.get(w, true, 0, 3);
-  packed.drop_others(weight());
+}
+
+TEST(PackedWeights, KeepsWhatWasUsedLast) {
+  PackedWeights packed;
+  const Tensor a = weight(), b = weight(), c = weight();
+  const int64_t each = packed.get(a, false, 0, 3).bytes();
+  EXPECT_GT(each, 0);
+  packed.get(b, false, 0, 3);
+  packed.get(c, false, 0, 3);
+  const float* const of_a = packed.get(a, false, 0, 3).panels();
+  packed.keep_latest(3 * each);
+  EXPECT_EQ(packed.size(), 3u);
+  packed.keep_latest(3 * each - 1);  // b, used longest ago, goes
+  EXPECT_EQ(packed.size(), 2u);
+  const float* const of_c = packed.get(c, false, 0, 3).panels();
+  EXPECT_EQ(packed.get(a, false, 0, 3).panels(), of_a);
+  EXPECT_EQ(packed.size(), 2u);
+  packed.keep_latest(each);
+  EXPECT_EQ(packed.get(a, false, 0, 3).panels(), of_a);
+  EXPECT_EQ(packed.size(), 1u);
+  EXPECT_NE(of_a, of_c);
+  packed.keep_latest(0);
   EXPECT_EQ(packed.size(), 0u);
 }
 
