@@ -29,6 +29,11 @@ double CosineRate::at(double epoch) const {
   return lr_min + (lr_max - lr_min) * 0.5 * (1 + std::cos(std::numbers::pi * part));
 }
 
+double CosineRate::first_step(int64_t epoch) const {
+  const bool restarts = epoch > 0 && period(static_cast<double>(epoch)).begin == epoch;
+  return at(static_cast<double>(restarts ? epoch - 1 : epoch));
+}
+
 void Plateau::observe(double loss) {
   const bool improved = std::isinf(best) ? loss < best : loss < best - least * std::fabs(best);
   if (!improved) dividing = true;

@@ -35,6 +35,8 @@ struct CosineRate {
   };
   Period period(double epoch) const;
   double at(double epoch) const;
+  // Of an epoch's first step where a restart comes one step late (parity switch stale-lr).
+  double first_step(int64_t epoch) const;
 };
 
 // Divides the rate by `divide` whenever a validation loss does not improve on the best so far by

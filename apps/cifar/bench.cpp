@@ -80,14 +80,27 @@ NetworkCost stand_alone_cost(const CifarOptions& options, const std::string& com
   return micro_final_cost(*micro, arch, network);
 }
 
+// Parity switch stale-lr: the first step after a restart still has the rate of the epoch before.
+void delay_restarts(Learner& learner, const CosineRate& rate) {
+  const auto epoch = std::make_shared<int64_t>(0);
+  learner.begin_epoch = [begin = std::move(learner.begin_epoch), epoch](int64_t begun) {
+    *epoch = begun;
+    return begin(begun);
+  };
+  learner.rate = [epoch, rate](double lr, int64_t batch) {
+    return batch == 0 ? rate.first_step(*epoch) : lr;
+  };
+}
+
 Search image_search(const DataHandle& data, const Settings& settings, const std::string& command) {
   const CifarOptions options(settings, command);
   const ImageSpace space = options.space();
   const ImageShape shape = shape_of(*data);
   Search search;
   search.learner = shared_learner(data, options, space);
-  search.size = fmt::format("{} space, {}, {} architectures", space_name(space), size_of(space),
-                            count_of(space));
+  search.size = fmt::format("{} space, {}, {} architectures, batch norm with {} statistics",
+                            space_name(space), size_of(space), count_of(space),
+                            options.parity("running-bn") ? "running" : "batch");
   search.decisions = decisions_of(space, options.policy());
   search.operations = operations_of(space);
   search.seed = options.seed();
@@ -96,6 +109,7 @@ Search image_search(const DataHandle& data, const Settings& settings, const std:
   search.rate = [rate = options.shared_rate()](int64_t epoch) {
     return rate.at(static_cast<double>(epoch));
   };
+  if (options.parity("stale-lr")) delay_restarts(search.learner, options.shared_rate());
   search.per_step = options.shared_samples();
   search.sgd = options.shared_sgd();
   search.controller = options.controller();
@@ -161,6 +175,7 @@ Training image_training(DataHandle data, const Settings& settings, const std::st
   training.rate = [rate = options.train_rate()](int64_t epoch) {
     return rate.at(static_cast<double>(epoch));
   };
+  if (options.parity("stale-lr")) delay_restarts(training.learner, options.train_rate());
   training.sgd = options.final_sgd();
   training.select = !options.train_on_all();
   return training;

@@ -89,11 +89,13 @@ void add_method_options(Registry& registry) {
   };
   parity({"search"}, {"running-bn", "kl-sigmoid", "tf-same", "op-bias-10", "concat-input",
                       "reduce-stride2", "frozen-aux", "corner-cutout", "anchor-shift",
-                      "baseline-first", "sample-entropy", "reward-dropout"});
-  parity({"run"}, {"running-bn", "kl-sigmoid", "tf-same", "op-bias-10", "concat-input",
-                   "reduce-stride2", "frozen-aux", "corner-cutout", "anchor-shift",
-                   "baseline-first", "sample-entropy", "reward-dropout", "final-full-conv"});
-  parity({"train"}, {"tf-same", "concat-input", "frozen-aux", "corner-cutout", "final-full-conv"});
+                      "baseline-first", "sample-entropy", "reward-dropout", "he-rows", "stale-lr"});
+  parity({"run"},
+         {"running-bn", "kl-sigmoid", "tf-same", "op-bias-10", "concat-input", "reduce-stride2",
+          "frozen-aux", "corner-cutout", "anchor-shift", "baseline-first", "sample-entropy",
+          "reward-dropout", "final-full-conv", "he-rows", "stale-lr"});
+  parity({"train"},
+         {"tf-same", "concat-input", "frozen-aux", "corner-cutout", "final-full-conv", "stale-lr"});
   parity({"arch"}, {"concat-input", "reduce-stride2", "final-full-conv"});
   parity({"export"}, {"concat-input"});
 }

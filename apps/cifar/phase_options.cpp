@@ -42,6 +42,7 @@ MicroChildOptions CifarOptions::micro_child(const ImageShape& shape) const {
   options.frozen_auxiliary = parity("frozen-aux");
   options.reduce_stride2 = parity("reduce-stride2");
   options.tf_same = parity("tf-same");
+  options.he_rows = parity("he-rows");
   return options;
 }
 
@@ -156,7 +157,7 @@ void check_parity(const Settings& settings, const std::string& where) {
   static const std::vector<std::string> macro = {"running-bn", "kl-sigmoid", "concat-input",
                                                  "anchor-shift", "final-full-conv"},
                                         micro = {"tf-same", "op-bias-10", "reduce-stride2",
-                                                 "frozen-aux"};
+                                                 "frozen-aux", "he-rows"};
   if (!settings.known("parity")) return;
   const std::string& space = settings.text("space");
   for (const std::string& name : settings.list("parity")) {

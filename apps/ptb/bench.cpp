@@ -66,7 +66,7 @@ Learner text_learner(const std::shared_ptr<TextChild>& text) {
   learner.rewards = [text](std::span<const Architecture> architectures, uint64_t first) {
     return text->task.rewards(architectures, first);
   };
-  learner.score_batches = text->task.reward_windows();
+  learner.score_batches = text->task.valid_windows();
   learner.score = [text](const Architecture& arch, int64_t windows) {
     return text->task.score(arch, windows).perplexity();
   };

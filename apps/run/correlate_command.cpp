@@ -84,6 +84,11 @@ int correlate_run(const App& app, const Invocation& call) {
   settings.set(command == "run" ? "train-epochs" : "epochs",
                std::to_string(call.settings.integer("epochs")), Origin::option, "correlate",
                app.name("correlate: --epochs"));
+  // A run that trains on everything still leaves its search's held-out part to compare on.
+  if (settings.known("train-on-all")) {
+    settings.set("train-on-all", "false", Origin::option, "correlate",
+                 app.name("correlate: --train-on-all"));
+  }
   choose_device(settings, app.name("correlate"), console);
   Session session(settings, std::move(run), console);
   return correlate_in(app, bench, call.settings, session, command);

@@ -1,7 +1,9 @@
 #include "nas/micro/child.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "nn/init.h"
 #include "ops/global_avg_pool.h"
 #include "ops/sum_of.h"
 
@@ -45,6 +47,28 @@ MicroChild::MicroChild(MicroSpace space, const MicroChildOptions& options, uint6
   check(!options.auxiliary || auxiliary_, ErrorKind::usage, "micro child",
         "has no cell behind the second reduction for an auxiliary head; use 1 normal cell or more");
   linear_ = make.linear("head", filters, options.classes);
+  if (options.he_rows) init_by_rows(seed);
+}
+
+// Parity switch he-rows (docs/method.md section 3.2): the published program keeps the weights that
+// are keyed by an input in one table, a row an input, and takes the number of rows for the fan-in.
+void MicroChild::init_by_rows(uint64_t seed) {
+  const auto init = [seed](Parameter* p, size_t rows) {
+    if (p != nullptr) init_normal(*p, std::sqrt(2 / static_cast<double>(rows)), seed);
+  };
+  for (Layer& layer : layers_) {
+    for (size_t node = 0; node < layer.edges.size(); ++node) {
+      for (std::vector<Layer::Edge>& from : layer.edges[node]) {
+        for (Layer::Edge& edge : from) {
+          for (MicroEdge& kernel : edge.kernels) {
+            for (SeparableBn& stack : kernel.stacks)
+              init(stack.depthwise, node + 2), init(stack.pointwise, node + 2);
+          }
+        }
+      }
+    }
+    for (Parameter* end : layer.ends) init(end, layer.ends.size());
+  }
 }
 
 std::vector<Parameter*> MicroChild::trainable() {

@@ -19,6 +19,7 @@ struct MicroChildOptions {
   bool frozen_auxiliary = false;  // parity switch frozen-aux
   bool reduce_stride2 = false;    // parity switch: operations of the reduction cell at stride 2
   bool tf_same = false;           // parity switch: asymmetric border at stride 2
+  bool he_rows = false;           // parity switch: initial sigma by rows of the published tables
 };
 
 class MicroChild {
@@ -67,6 +68,7 @@ class MicroChild {
                   int64_t filters);
   void make_edges(const LayerMaker& make, const std::string& name, Layer& layer,
                   const MicroCell* only, int64_t filters, bool stride2);
+  void init_by_rows(uint64_t seed);
   Var run_layer(Pass& pass, int index, const MicroCell& cell, Var& before, Var& last);
   Var run_node(Pass& pass, const Layer& layer, int node, const MicroCell::Node& choice,
                const std::vector<Var>& values, bool stride2);

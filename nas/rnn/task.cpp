@@ -1,5 +1,6 @@
 #include "nas/rnn/task.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "ops/gate_state.h"
@@ -37,9 +38,10 @@ RnnTask::RnnTask(RnnChild& child, const RnnTaskOptions& options, std::span<const
       eos_(eos),
       train_(train, options.batch, eos),
       valid_(valid, options.reward_batch, eos),
-      reward_windows_(
+      valid_windows_(
           WindowPlan(WindowPlan::Kind::whole, valid_.length(), options.bptt, options.seed)
-              .epoch(0)) {
+              .epoch(0)),
+      reward_windows_(std::max<int64_t>(1, valid_.length() / options.bptt)) {
   reset_state();
   reward_state_ = child_.zero_state(options.reward_batch);
 }
@@ -88,7 +90,7 @@ UnreadScore RnnTask::score_windows(const Architecture& arch, const TextStreams& 
 }
 
 UnreadScore RnnTask::score_with_dropout(const Architecture& arch, uint64_t sample) {
-  const WindowSpan& span = reward_windows_[static_cast<size_t>(sample % reward_windows_.size())];
+  const WindowSpan& span = reward_window(sample);
   const TextWindow window = valid_.window(span.start, span.length);
   // Masks that no training step draws: their numbers count down from the top.
   const RnnMasks masks = draw_masks(child_.options(), options_.reward_batch, options_.seed,
@@ -107,9 +109,9 @@ std::vector<double> RnnTask::rewards(std::span<const Architecture> architectures
   std::vector<UnreadScore> scores;
   for (const Architecture& arch : architectures) {
     const uint64_t sample = first + scores.size();
-    const WindowSpan& span = reward_windows_[static_cast<size_t>(sample % reward_windows_.size())];
-    scores.push_back(options_.reward_dropout ? score_with_dropout(arch, sample)
-                                             : score_windows(arch, valid_, {&span, 1}));
+    scores.push_back(options_.reward_dropout
+                         ? score_with_dropout(arch, sample)
+                         : score_windows(arch, valid_, {&reward_window(sample), 1}));
   }
   if (!scores.empty()) scores.back().read();  // likewise
   std::vector<double> list;
@@ -119,7 +121,7 @@ std::vector<double> RnnTask::rewards(std::span<const Architecture> architectures
 }
 
 TextScore RnnTask::score(const Architecture& arch, int64_t windows) {
-  const auto all = std::span<const WindowSpan>(reward_windows_);
+  const auto all = std::span<const WindowSpan>(valid_windows_);
   const size_t most = all.size();
   return score_windows(arch, valid_,
                        all.first(windows > 0 ? std::min(static_cast<size_t>(windows), most) : most))

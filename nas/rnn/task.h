@@ -62,7 +62,8 @@ class RnnTask {
   Tensor& reward_state() { return reward_state_; }  // carried under reward_dropout
 
   // Of controller_step: reward_scale / perplexity of each architecture on a validation window of
-  // its own, number first, first + 1, ... (cyclic), state zero, no dropout.
+  // its own, number first, first + 1, ... (cyclic), state zero, no dropout. Only windows of bptt
+  // positions, unless there is none: from a zero state a shorter one scores worse.
   std::vector<double> rewards(std::span<const Architecture> architectures, uint64_t first);
   // The whole validation text by batched streams, state carried from zero, no dropout; windows > 0:
   // only the first ones.
@@ -73,19 +74,24 @@ class RnnTask {
 
   RnnChild& child() { return child_; }
   const TextStreams& train_streams() const { return train_; }
-  int64_t reward_windows() const { return static_cast<int64_t>(reward_windows_.size()); }
+  int64_t reward_windows() const { return reward_windows_; }
+  int64_t valid_windows() const { return static_cast<int64_t>(valid_windows_.size()); }
   const RnnTaskOptions& options() const { return options_; }
 
  private:
   UnreadScore score_windows(const Architecture& arch, const TextStreams& streams,
                             std::span<const WindowSpan> windows);
+  const WindowSpan& reward_window(uint64_t sample) const {
+    return valid_windows_[static_cast<size_t>(sample % static_cast<uint64_t>(reward_windows_))];
+  }
   UnreadScore score_with_dropout(const Architecture& arch, uint64_t sample);
 
   RnnChild& child_;
   RnnTaskOptions options_;
   int32_t eos_;
   TextStreams train_, valid_;
-  std::vector<WindowSpan> reward_windows_;
+  std::vector<WindowSpan> valid_windows_;
+  int64_t reward_windows_;               // the first so many of them, of full length
   Tensor state_;                         // [batch, H]
   Tensor reward_state_;                  // [reward_batch, H]
   Tensor next_state_;                    // of the step being made

@@ -78,6 +78,16 @@ TEST_P(CifarMethod, CorrelateWritesItsFigureAndRepeatsNothing) {
   EXPECT_EQ(text_of(run_ + "/correlate.json"), text);
 }
 
+// docs/method.md, first table: correlate compares on held-out images whatever the run trains on.
+TEST_P(CifarMethod, CorrelateHoldsOutWhereTheRunTrainsOnAll) {
+  done(small_images("run", GetParam(), data_, run_) + Arguments{"--train-on-all"});
+  EXPECT_TRUE(contains(text_of(run_ + "/config.toml"), "train-on-all = true"));
+  done({"correlate", run_, "--samples", "2", "--epochs", "1"});
+  const std::string sub = run_ + "/correlate-1";
+  EXPECT_TRUE(contains(text_of(sub + "/config.toml"), "train-on-all = false"));
+  EXPECT_TRUE(contains(text_of(sub + "/log.txt"), "best on validation"));
+}
+
 TEST_P(CifarMethod, CorrelateNeedsAFinishedSearch) {
   const auto refused = [&](const Arguments& call, const std::string& said) {
     const Outcome outcome = enas_cifar(folder_, call);
@@ -104,7 +114,8 @@ class CifarSwitches : public CifarMethod {
     Arguments call = small_images(command, GetParam(), data_, out);
     // final-full-conv refuses pools.
     if (command == "train" && macro()) call = with(call, "--arch", "3 0 1 1 1 0");
-    done(call + more);
+    for (size_t i = 0; i + 1 < more.size(); i += 2) call = with(call, more[i], more[i + 1]);
+    done(call);
     const std::string file =
         out + (command == "search" ? "/shared.safetensors" : "/model.safetensors");
     for (const auto& [name, tensor] : read_safetensors(file).tensors)
@@ -129,12 +140,13 @@ INSTANTIATE_TEST_SUITE_P(Both, CifarSwitches, testing::Values("macro", "micro"),
 TEST_P(CifarSwitches, OfASearchChangeIt) {
   for (const char* name : {"baseline-first", "sample-entropy"}) expect_effect("search", name);
   expect_effect("search", "corner-cutout", "", {"--cutout", "9"});
+  expect_effect("search", "stale-lr", "", {"--epochs", "3"});
   if (macro()) {
     for (const char* name : {"running-bn", "kl-sigmoid", "concat-input", "anchor-shift"})
       expect_effect("search", name);
     return;
   }
-  for (const char* name : {"op-bias-10", "reduce-stride2", "reward-dropout"})
+  for (const char* name : {"op-bias-10", "reduce-stride2", "reward-dropout", "he-rows"})
     expect_effect("search", name);
   expect_effect("search", "reduce-stride2,tf-same", "reduce-stride2");
   expect_effect("search", "frozen-aux", "", {"--auxiliary", "on"});

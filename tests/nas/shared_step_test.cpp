@@ -187,7 +187,7 @@ class Reward : public testing::Test {
   }
   const std::vector<Architecture> archs_ = random_architectures(RnnSpace(3), 3);
   const Architecture arch_ = archs_[0];
-  static constexpr uint64_t kWindows = 7;  // of 5 positions in 101 / 3
+  static constexpr uint64_t kWindows = 6;  // of 5 positions in 101 / 3; 3 are left over
 };
 
 TEST_F(Reward, IsAFunctionOfArchitectureAndSample) {
@@ -205,6 +205,31 @@ TEST_F(Reward, IsAFunctionOfArchitectureAndSample) {
   Sgd sgd;
   shared_step(tape, small.task, {&archs_[1], 1}, small.window(), 0, sgd, 0);
   EXPECT_EQ(small.task.rewards({&arch_, 1}, 0)[0], first);
+}
+
+// A remainder of 3 positions has no turn, but where it is all there is (docs/method.md 1.3: the
+// next sequential window of 35).
+TEST_F(Reward, WindowsAreOfFullLength) {
+  SmallTask small;
+  const TextStreams streams(small.valid, 3, 0);
+  Tape tape;
+  const Tape::NoGrad no_grad(tape);
+  std::set<double> seen;
+  for (uint64_t sample = 0; sample < 2 * kWindows; ++sample) {
+    const auto start = static_cast<int64_t>(5 * (sample % kWindows));
+    const RnnChild::Pass pass =
+        small.child.run(tape, arch_, streams.window(start, 5), small.child.zero_state(3));
+    const double reward = small.task.rewards({&arch_, 1}, sample)[0];
+    EXPECT_NEAR(reward, 80 / std::exp(pass.cross_entropy.value().item()), 1e-4) << sample;
+    seen.insert(reward);
+  }
+  EXPECT_EQ(seen.size(), kWindows);
+  RnnTaskOptions options = small_task_options();
+  options.bptt = 50;
+  SmallTask shorter(small_options(), 3, DType::f32, options);
+  EXPECT_EQ(shorter.task.reward_windows(), 1);
+  EXPECT_DOUBLE_EQ(shorter.task.rewards({&arch_, 1}, 4)[0],
+                   80 / shorter.task.score(arch_).perplexity());
 }
 
 TEST_F(Reward, WithDropoutDependsOnMasksAndOnTheArchitectureBefore) {

@@ -109,7 +109,7 @@ TEST_F(Task, ScoreOfWindowsTakesTheFirstOnes) {
   const Tape::NoGrad no_grad(tape);
   Tensor state = small.child.zero_state(3);
   TextScore want;
-  ASSERT_EQ(small.task.reward_windows(), 7);  // 33 positions by 5
+  ASSERT_EQ(small.task.valid_windows(), 7);  // 33 positions by 5
   for (int64_t k = 1; k <= 7; ++k) {
     const TextWindow window = streams.window((k - 1) * 5, k == 7 ? 3 : 5);
     const RnnChild::Pass pass = small.child.run(tape, arch_, window, state);

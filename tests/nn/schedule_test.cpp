@@ -54,6 +54,15 @@ TEST(Schedule, CosineClosedForm) {
   EXPECT_THROW((CosineRate{.lr_max = 1, .lr_min = 0, .first = 0}.at(1)), Error);
 }
 
+// Parity switch stale-lr.
+TEST(Schedule, ARestartMayComeOneStepLate) {
+  const CosineRate rate{.lr_max = 0.05, .lr_min = 0.0005};
+  for (const int64_t epoch : {0, 1, 9, 11, 29, 31})
+    EXPECT_EQ(rate.first_step(epoch), rate.at(static_cast<double>(epoch)));
+  EXPECT_EQ(rate.first_step(10), rate.at(9));
+  EXPECT_EQ(rate.first_step(30), rate.at(29));
+}
+
 TEST(Schedule, PlateauDividesWhereTheLossDoesNotImprove) {
   Plateau rate{.lr = 20, .divide = 4};
   const double losses[] = {5, 4, 4.5, 3.9, 3.9, NAN, 3};
