@@ -1,6 +1,6 @@
 // Derive: candidates from the trained policy and as many uniform ones, scored with the shared
-// weights on held-out data, ranked without duplicates. Source: docs/method.md "What we implement"
-// (best, derive), section 4.
+// weights on held-out data, ranked without duplicates. Source: the paper, section 2.2;
+// docs/method.md "What we implement" (best, derive), section 4.
 #pragma once
 #include <span>
 #include <string>

@@ -1,6 +1,6 @@
-// The steps of both phases of a search, on the sampled children alone (docs/method.md section 4).
-// Generic over the task: a child with its data. Applications, benchmarks and tests call these same
-// functions.
+// The steps of both phases of a search, on the sampled children alone (the paper, section 2.2;
+// docs/method.md section 4). Generic over the task: a child with its data. Applications, benchmarks
+// and tests call these same functions.
 //   shared step      omega <- omega - lr * d/domega mean_m loss(child_m), theta fixed
 //   controller step  theta <- Adam(d/dtheta mean_s -log p(arch_s) (R_s + w H_s - b) + v KL_s),
 //                    omega fixed

@@ -1,6 +1,6 @@
 // The macro space of convolutional networks: each of L layers picks an operation and, among the
-// earlier tensors, the skips that it reads. Source: docs/method.md sections 2.1, 2.2 and 2.4; text
-// form: docs/interface.md "Architecture text".
+// earlier tensors, the skips that it reads. Source: the paper, section 2.3; docs/method.md sections
+// 2.1, 2.2 and 2.4; text form: docs/interface.md "Architecture text".
 #pragma once
 #include <string>
 #include <vector>
@@ -42,7 +42,9 @@ class MacroSpace {
   bool anchor_shift() const { return options_.anchor_shift; }
   int operations() const { return kMacroOps; }
   // C = 1.5, no temperature (docs/method.md section 2.2).
-  static PolicyShape policy_shape() { return {1, 1.5, 0, 1, 0, 0}; }
+  static PolicyShape policy_shape() {
+    return {.temperature = 1, .tanh_constant = 1.5, .distance_bias = 0};
+  }
   // Operation, then the skips of each layer, all at once. A candidate's key is that of its own
   // layer; the stem's anchor is zero.
   DecisionList decisions(const PolicyShape& shape) const;

@@ -1,7 +1,7 @@
 // The micro space of convolutional networks: a normal and a reduction cell. Nodes 0 and 1 are a
 // cell's inputs (the output before the previous one, and the previous); each further node adds two
-// operations, each on an earlier node. Source: docs/method.md sections 3.1 and 3.3; text form:
-// docs/interface.md "Architecture text".
+// operations, each on an earlier node. Source: the paper, section 2.4; docs/method.md sections 3.1
+// and 3.3; text form: docs/interface.md "Architecture text".
 #pragma once
 #include <string>
 #include <vector>
@@ -37,7 +37,13 @@ class MicroSpace {
   int operations() const { return kMicroOps; }
   // C = 1.1, of operations 1.1 / 2.5; no temperature; in the normal cell 0.25 for the separable
   // convolutions (docs/method.md section 3.3). start_bias 10 is the parity switch op-bias-10.
-  static PolicyShape policy_shape() { return {1, 1.1, 0, 2.5, 0.25, 0}; }
+  static PolicyShape policy_shape() {
+    return {.temperature = 1,
+            .tanh_constant = 1.1,
+            .distance_bias = 0,
+            .op_reduce = 2.5,
+            .op_bias = 0.25};
+  }
   // Both inputs, then both operations of a node; the normal cell first.
   DecisionList decisions(const PolicyShape& shape) const;
   // "in1 op1 in2 op2" a node, normal cell then reduction cell, e.g. "0 2 0 0 1 4 2 1". Refuses

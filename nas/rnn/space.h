@@ -1,6 +1,6 @@
 // The recurrent-cell space: node 0 reads the input and the carried state with a fixed tanh; each of
-// nodes 1..N picks an earlier node and an activation. Source: docs/method.md section 1.2; text
-// form: docs/interface.md "Architecture text".
+// nodes 1..N picks an earlier node and an activation. Source: the paper, section 2.1;
+// docs/method.md section 1.2; text form: docs/interface.md "Architecture text".
 #pragma once
 #include <string>
 #include <vector>
