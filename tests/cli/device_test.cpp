@@ -184,7 +184,7 @@ TEST_F(Devices, DeriveAndCorrelateFollowTheCpu) {
                "scores");
   EXPECT_EQ(form_of(there_), form_of(here_));
   const auto correlate = [&](const std::string& run) {
-    return Arguments{"correlate", run, "--samples", "2", "--epochs", "1", "--budget", "1h"};
+    return Arguments{"correlate", run, "--samples", "2", "--epochs", "1"};
   };
   on_cpu(correlate(here_));
   on_device(correlate(there_));
