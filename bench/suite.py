@@ -139,14 +139,14 @@ def sides_of(args):
     return sides
 
 
-def run_steps(args, sides, archs):
-    """{workload: {unit, rounds: [{side: {value, ...}, foreign, void}]}}; groups of one network share a round."""
+def run_steps(args, sides, archs, result, save):
+    """result[workload] = {unit, rounds: [{side: {value, ...}, foreign, void}]}; groups of one network share a round."""
     rows = [r for r in workloads(archs) if not args.only or any(o in r.name for o in args.only)]
     groups = {}
     for r in rows:
         groups.setdefault(tuple(r.peer), []).append(r)
-    result = {r.name: {"unit": r.unit, "phase": r.phase, "rounds": []} for r in rows}
     for group in groups.values():
+        result.update({r.name: {"unit": r.unit, "phase": r.phase, "rounds": []} for r in group})
         best, good, made = 0.0, 0, 0
         while good < args.rounds and made < 3 * args.rounds:
             order = sides if made % 2 == 0 else sides[::-1]
@@ -166,7 +166,7 @@ def run_steps(args, sides, archs):
             for r in group:
                 print("   %-28s %s" % (r.name, "  ".join("%s %.5g" % (k, v["value"]) for k, v in seen[r.name].items())),
                       file=sys.stderr)
-    return result
+        save()
 
 
 def op_times(program, args):
@@ -220,6 +220,15 @@ def machine():
     return {"cpu": name, "cores": len(os.sched_getaffinity(0))}
 
 
+def save(result, folder):
+    """bench.json, bench.md and bench.svg of what is measured so far."""
+    for name, text in (("json", json.dumps(result, indent=1) + "\n"), ("md", report.markdown(result)), ("svg", report.svg(result))):
+        path = os.path.join(folder, "bench." + name)
+        with open(path + ".new", "w") as f:
+            f.write(text)
+        os.replace(path + ".new", path)
+
+
 def main():
     p = argparse.ArgumentParser(prog="script/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--out", default=os.path.join(ROOT, "docs", "results"), help="folder of bench.json, bench.md, bench.svg")
@@ -249,15 +258,11 @@ def main():
     if "steps" not in args.skip:
         archs = os.path.join(common.CACHE, "archs")
         os.makedirs(archs, exist_ok=True)
-        result["steps"] = run_steps(args, sides, archs)
+        run_steps(args, sides, archs, result["steps"], lambda: save(result, args.out))
     if "ops" not in args.skip:
         result["ops"], result["peer_ops"] = run_ops(sides, args)
-    for name, text in (("json", json.dumps(result, indent=1) + "\n"), ("md", report.markdown(result)), ("svg", report.svg(result))):
-        path = os.path.join(args.out, "bench." + name)
-        with open(path + ".new", "w") as f:
-            f.write(text)
-        os.replace(path + ".new", path)
-        print("bench: " + path)
+    save(result, args.out)
+    print("bench: bench.json, bench.md, bench.svg in " + args.out)
     if old:
         print(report.compare(old, result))
 
