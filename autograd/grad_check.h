@@ -11,9 +11,8 @@ namespace enas {
 
 struct GradCheckOptions {
   double step = 1e-3;
-  double relative = 1e-8,
-         absolute =
-             1e-10;  // |difference| <= absolute + relative * max(|a|, |b|, scale of the gradient)
+  // Allowed: |a - b| <= absolute + relative * max(|a|, |b|, largest element of the gradient).
+  double relative = 1e-8, absolute = 1e-10;
   int64_t most_elements = 64;  // of each input: spread evenly over larger ones
 };
 

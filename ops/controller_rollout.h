@@ -31,11 +31,10 @@ struct Decision {
   From input = From::start;
   double temperature = 1;    // logits are divided by it ...
   double tanh_constant = 0;  // ... then bounded to C tanh(.); 0: not bounded
-  double distance_bias =
-      0;  // index: (position - j)^2 times this is subtracted after the bound, position = count
-  bool leaves_anchor =
-      false;                 // after deciding, this step's h becomes the next anchor, with key h W1
-  bool zero_anchor = false;  // the vector of that anchor is zero; its key is h W1 all the same
+  double distance_bias = 0;  // index: after the bound, this times (count - j)^2 is subtracted
+  // After deciding, this step's h becomes the next anchor, with key h W1; zero_anchor: with that
+  // key, but with zero as its vector.
+  bool leaves_anchor = false, zero_anchor = false;
   int32_t first_anchor = 0;  // index, skips: candidate j is anchor first_anchor + j
   int32_t favoured = 0;      // op: after the bound, op_bias is added to the logits of the first
   double op_bias = 0;        // `favoured` candidates and subtracted from those of the others

@@ -34,9 +34,8 @@ bool lives_on(Device device, const Arg& arg) {
 
 template <auto f>
 constexpr std::string_view function_name() {
-  const std::string_view text =
-      __PRETTY_FUNCTION__;  // "... [with auto f = enas::cpu::softmax_forward; ..." or clang's "[f =
-                            // &...]"
+  // gcc: "... [with auto f = enas::cpu::softmax_forward; ...]"; clang: "... [f = &enas::...]".
+  const std::string_view text = __PRETTY_FUNCTION__;
   const size_t begin = text.find("f = ") + 4;
   return text.substr(begin, text.find_first_of(";]", begin) - begin);
 }

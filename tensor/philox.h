@@ -1,7 +1,7 @@
 // Philox4x32-10, a counter-based generator (Salmon, Moraes, Dror, Shaw 2011, "Parallel random
 // numbers: as easy as 1, 2, 3"). A draw is a pure function of (seed, stream, step, index): the same
-// on every device and for every thread count, and a resumed run needs four integers. The last eight
-// index bits beyond 2^32 share a word with the stream.
+// on every device and for every thread count, and a resumed run needs four integers. Bits 32 to 39
+// of the index share a word with the stream.
 #pragma once
 #include <compare>
 #include <cstdint>

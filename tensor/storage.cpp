@@ -12,8 +12,7 @@
 
 namespace enas {
 
-// A spin lock, held for some tens of nanoseconds. What moves blocks between the pool's free lists
-// and a thread's magazine (below) is a member too, for a nested class reaches the private lists.
+// A spin lock, held for some tens of nanoseconds.
 class MemoryPool::Lock {
  public:
   explicit Lock(const MemoryPool& pool) : flag_(pool.busy_) {
@@ -23,25 +22,17 @@ class MemoryPool::Lock {
   Lock(const Lock&) = delete;
   Lock& operator=(const Lock&) = delete;
 
-  static void* take(MemoryPool& pool, size_t index, size_t size) {
-    if (pool.free_[index] == nullptr) pool.refill(index, size);
-    FreeBlock* block = pool.free_[index];
-    pool.free_[index] = block->next;
-    pool.stats_.live_bytes += size;
-    return block;
-  }
-  static void give(MemoryPool& pool, size_t index, size_t size, void* block) {
-    pool.free_[index] = new (block) FreeBlock{pool.free_[index]};
-    pool.stats_.live_bytes -= size;
-  }
-  // Of this thread's magazine, without a lock held.
-  static bool open();
+ private:
+  std::atomic_flag& flag_;
+};
+
+// Moves blocks between the pool's free lists and this thread's magazine (below), under the lock.
+class MemoryPool::Exchange {
+ public:
+  static bool open();  // false: the thread is at its end, and its magazine closed
   static void fill(MemoryPool& pool, size_t index);
   static void empty(MemoryPool& pool, size_t index, size_t blocks) noexcept;
   static void empty_all(MemoryPool& pool) noexcept;
-
- private:
-  std::atomic_flag& flag_;
 };
 
 namespace {
@@ -98,7 +89,7 @@ char* map_slab(char* above, size_t bytes) {
 }
 }  // namespace
 
-bool MemoryPool::Lock::open() {
+bool MemoryPool::Exchange::open() {
   if (magazine.state == Magazine::fresh) {
     struct AtThreadEnd {
       ~AtThreadEnd() {
@@ -112,26 +103,26 @@ bool MemoryPool::Lock::open() {
   return magazine.state == Magazine::open;
 }
 
-void MemoryPool::Lock::fill(MemoryPool& pool, size_t index) {
+void MemoryPool::Exchange::fill(MemoryPool& pool, size_t index) {
   Magazine::Stack& stack = magazine.stacks[index];
   const size_t size = size_of_class(index);
   const Lock lock(pool);
-  while (stack.count < Magazine::kTurn) stack.blocks[stack.count++] = take(pool, index, size);
+  while (stack.count < Magazine::kTurn) stack.blocks[stack.count++] = pool.get_small(index, size);
   std::reverse(stack.blocks, stack.blocks + stack.count);  // so that addresses come ascending
   pool.stats_.peak_bytes = std::max(pool.stats_.peak_bytes, pool.stats_.live_bytes);
 }
 
 // Hands back the blocks that were put there first: the others are in the cache.
-void MemoryPool::Lock::empty(MemoryPool& pool, size_t index, size_t blocks) noexcept {
+void MemoryPool::Exchange::empty(MemoryPool& pool, size_t index, size_t blocks) noexcept {
   Magazine::Stack& stack = magazine.stacks[index];
   const size_t size = size_of_class(index);
   const Lock lock(pool);
-  for (size_t i = 0; i < blocks; ++i) give(pool, index, size, stack.blocks[i]);
+  for (size_t i = 0; i < blocks; ++i) pool.put_small(stack.blocks[i], index, size);
   stack.count -= blocks;
   std::copy_n(stack.blocks + blocks, stack.count, stack.blocks);
 }
 
-void MemoryPool::Lock::empty_all(MemoryPool& pool) noexcept {
+void MemoryPool::Exchange::empty_all(MemoryPool& pool) noexcept {
   for (size_t index = 0; index < Magazine::kClasses; ++index) {
     if (const size_t count = magazine.stacks[index].count; count > 0) {
       empty(pool, index, count);
@@ -187,6 +178,19 @@ void MemoryPool::refill(size_t index, size_t size) {
   carve_left_ -= take;
 }
 
+void* MemoryPool::get_small(size_t index, size_t size) {
+  if (free_[index] == nullptr) refill(index, size);
+  FreeBlock* block = free_[index];
+  free_[index] = block->next;
+  stats_.live_bytes += size;
+  return block;
+}
+
+void MemoryPool::put_small(void* block, size_t index, size_t size) {
+  free_[index] = new (block) FreeBlock{free_[index]};
+  stats_.live_bytes -= size;
+}
+
 void* MemoryPool::get_large(size_t size) {
   auto fit = by_size_.lower_bound({size, nullptr});
   if (fit == by_size_.end()) {
@@ -228,10 +232,10 @@ void MemoryPool::put_large(char* block, size_t size) {
 void* MemoryPool::get(size_t bytes) {
   void* block = nullptr;
   if (bytes <= Magazine::kLargest && this == shared_pool &&
-      (magazine.state == Magazine::open || Lock::open())) {
+      (magazine.state == Magazine::open || Exchange::open())) {
     const size_t index = bytes <= 256 ? index_to_256(bytes) : class_index(class_bytes(bytes));
     Magazine::Stack& stack = magazine.stacks[index];
-    if (stack.count == 0) Lock::fill(*this, index);
+    if (stack.count == 0) Exchange::fill(*this, index);
     block = stack.blocks[--stack.count];
   } else {
     const size_t size = class_bytes(bytes);
@@ -240,7 +244,7 @@ void* MemoryPool::get(size_t bytes) {
       block = get_large(size);
       stats_.live_bytes += size;
     } else {
-      block = Lock::take(*this, class_index(size), size);
+      block = get_small(class_index(size), size);
     }
     stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.live_bytes);
   }
@@ -250,10 +254,10 @@ void* MemoryPool::get(size_t bytes) {
 
 void MemoryPool::put(void* block, size_t bytes) noexcept {
   if (bytes <= Magazine::kLargest && this == shared_pool &&
-      (magazine.state == Magazine::open || Lock::open())) {
+      (magazine.state == Magazine::open || Exchange::open())) {
     const size_t index = bytes <= 256 ? index_to_256(bytes) : class_index(class_bytes(bytes));
     Magazine::Stack& stack = magazine.stacks[index];
-    if (stack.count == Magazine::kMost) Lock::empty(*this, index, Magazine::kTurn);
+    if (stack.count == Magazine::kMost) Exchange::empty(*this, index, Magazine::kTurn);
     stack.blocks[stack.count++] = block;
     return;
   }
@@ -263,18 +267,18 @@ void MemoryPool::put(void* block, size_t bytes) noexcept {
     put_large(static_cast<char*>(block), size);
     stats_.live_bytes -= size;
   } else {
-    Lock::give(*this, class_index(size), size, block);
+    put_small(block, class_index(size), size);
   }
 }
 
 MemoryPool::Stats MemoryPool::stats() const {
-  if (this == shared_pool) Lock::empty_all(*shared_pool);
+  if (this == shared_pool) Exchange::empty_all(*shared_pool);
   const Lock lock(*this);
   return stats_;
 }
 
 void MemoryPool::reset_peak() {
-  if (this == shared_pool) Lock::empty_all(*this);
+  if (this == shared_pool) Exchange::empty_all(*this);
   const Lock lock(*this);
   stats_.peak_bytes = stats_.live_bytes;
 }

@@ -49,6 +49,8 @@ class MemoryPool {
   static size_t class_index(size_t bytes);
   char* new_slab(size_t bytes);
   void refill(size_t index, size_t size);
+  void* get_small(size_t index, size_t size);
+  void put_small(void* block, size_t index, size_t size);
   void* get_large(size_t size);
   void put_large(char* block, size_t size);
 
@@ -56,6 +58,7 @@ class MemoryPool {
     FreeBlock* next;
   };
   class Lock;
+  class Exchange;
   mutable std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
   std::array<FreeBlock*, kClasses> free_{};
   char* carve_ = nullptr;  // the part of the newest small slab that no class has taken

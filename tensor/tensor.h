@@ -15,8 +15,8 @@ namespace enas {
 class Tensor {
  public:
   Tensor() = default;  // no tensor: defined() is false
-  explicit Tensor(const Shape& shape, DType dtype = DType::f32,
-                  Device device = Device::cpu)  // uninitialised
+  // Uninitialised.
+  explicit Tensor(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu)
       : shape_(shape), dtype_(dtype), device_(device) {
     storage_ = Storage::create(static_cast<size_t>(shape.numel()) * size_of(dtype), device);
     data_ = storage_->data();
@@ -78,9 +78,9 @@ class Tensor {
   const void* raw() const { return data_; }
 
   Tensor reshape(const Shape& shape) const;  // same storage, same number of elements
-  Tensor slice(int64_t begin,
-               int64_t end) const;  // rows [begin, end) of the leading axis, same storage
-  Tensor clone() const;             // own storage
+  // Rows [begin, end) of the leading axis, same storage.
+  Tensor slice(int64_t begin, int64_t end) const;
+  Tensor clone() const;  // own storage
   // No values, but shape, dtype and device, as empty_like() needs them.
   Tensor without_values() const {
     Tensor t;

@@ -18,8 +18,8 @@ struct RnnCell {
     Activation activation;
   };
   std::vector<Node> nodes;  // nodes[i] is node i + 1
-  std::vector<int>
-      loose_ends;  // nodes that no node reads, ascending: their mean is the cell's output
+  // Nodes that no node reads, ascending: their mean is the cell's output.
+  std::vector<int> loose_ends;
 };
 
 class RnnSpace {
