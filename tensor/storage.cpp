@@ -8,6 +8,7 @@
 #include <new>
 #include <thread>
 
+#include "tensor/asan.h"
 #include "tensor/check.h"
 
 namespace enas {
@@ -145,7 +146,10 @@ size_t MemoryPool::class_index(size_t size) {
 }
 
 MemoryPool::~MemoryPool() {
-  for (const auto& [slab, bytes] : slabs_) munmap(slab, bytes);
+  for (const auto& [slab, bytes] : slabs_) {
+    asan_unpoison(slab, bytes);
+    munmap(slab, bytes);
+  }
 }
 
 char* MemoryPool::new_slab(size_t bytes) {
@@ -157,12 +161,13 @@ char* MemoryPool::new_slab(size_t bytes) {
   }
   madvise(slab, bytes, MADV_HUGEPAGE);
   slabs_.emplace_back(slab, bytes);
+  asan_poison(slab, bytes);  // but for the bytes that get() is asked for
   ++stats_.slabs;
   stats_.slab_bytes += bytes;
   return slab;
 }
 
-void MemoryPool::refill(size_t index, size_t size) {
+ENAS_NO_ASAN void MemoryPool::refill(size_t index, size_t size) {
   const size_t want = kRefill / size * size;
   if (carve_left_ < size) {
     carve_ = new_slab(kSlab);
@@ -178,7 +183,7 @@ void MemoryPool::refill(size_t index, size_t size) {
   carve_left_ -= take;
 }
 
-void* MemoryPool::get_small(size_t index, size_t size) {
+ENAS_NO_ASAN void* MemoryPool::get_small(size_t index, size_t size) {
   if (free_[index] == nullptr) refill(index, size);
   FreeBlock* block = free_[index];
   free_[index] = block->next;
@@ -186,7 +191,7 @@ void* MemoryPool::get_small(size_t index, size_t size) {
   return block;
 }
 
-void MemoryPool::put_small(void* block, size_t index, size_t size) {
+ENAS_NO_ASAN void MemoryPool::put_small(void* block, size_t index, size_t size) {
   free_[index] = new (block) FreeBlock{free_[index]};
   stats_.live_bytes -= size;
 }
@@ -248,11 +253,13 @@ void* MemoryPool::get(size_t bytes) {
     }
     stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.live_bytes);
   }
+  asan_unpoison(block, bytes);
   if (poison_.load(std::memory_order_relaxed)) std::memset(block, 0xff, bytes);
   return block;
 }
 
 void MemoryPool::put(void* block, size_t bytes) noexcept {
+  if constexpr (kAsan) asan_poison(block, class_bytes(bytes));
   if (bytes <= Magazine::kLargest && this == shared_pool &&
       (magazine.state == Magazine::open || Exchange::open())) {
     const size_t index = bytes <= 256 ? index_to_256(bytes) : class_index(class_bytes(bytes));
@@ -299,6 +306,7 @@ Storage* Storage::create(size_t bytes, Device device) {
   check(device == Device::cpu, ErrorKind::device, "storage",
         "this build has no CUDA; use --device cpu");
   void* block = memory_pool().get(bytes + kHeader);
+  asan_poison(static_cast<char*>(block) + sizeof(Storage), kHeader - sizeof(Storage));
   return new (block) Storage(bytes, static_cast<char*>(block) + kHeader, device);
 }
 

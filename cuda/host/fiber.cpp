@@ -2,8 +2,8 @@
 
 #include <sys/mman.h>
 
-#include "cuda/host/asan.h"
 #include "cuda/host/faults.h"
+#include "tensor/asan.h"
 #include "tensor/check.h"
 
 // Saves the callee-saved registers on this stack and its pointer in *save; takes up `to`.

@@ -10,9 +10,9 @@
 #include <cstring>
 #include <utility>
 
-#include "cuda/host/asan.h"
 #include "cuda/host/faults.h"
 #include "cuda/runtime.h"
+#include "tensor/asan.h"
 #include "tensor/check.h"
 
 namespace enas::cuda::host {

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "cuda/blas.h"
-#include "cuda/host/asan.h"
+#include "tensor/asan.h"
 #include "tests/cuda/host_kernels.h"
 
 namespace {
@@ -21,7 +21,7 @@ __global__ void read_at(const float* x, int64_t i, float* out) { *out = x[i]; }
 const Launch kOne = {dim3(1), dim3(1)};
 
 TEST(CudaShimMemory, FindsWritesOutsideABlock) {
-  if (host::kAsan) GTEST_SKIP() << "AddressSanitizer ends the program first";
+  if (enas::kAsan) GTEST_SKIP() << "AddressSanitizer ends the program first";
   DeviceVector<float> x(100);
   launch("write", write_at, kOne, x.data(), int64_t{99});
   for (const int64_t i : {-1, -64, 100, 127, 160}) {
@@ -33,7 +33,7 @@ TEST(CudaShimMemory, FindsWritesOutsideABlock) {
 }
 
 TEST(CudaShimMemory, ReadsOutsideABlockAndBeforeItsFirstWriteAreNaN) {
-  if (host::kAsan) GTEST_SKIP() << "AddressSanitizer ends the program first";
+  if (enas::kAsan) GTEST_SKIP() << "AddressSanitizer ends the program first";
   for (int turn = 0; turn < 2; ++turn) {  // the second time the block is used again
     DeviceVector<float> x(10), out(1);
     for (const int64_t i : {-1, 0, 9, 10, 11}) {
@@ -45,7 +45,7 @@ TEST(CudaShimMemory, ReadsOutsideABlockAndBeforeItsFirstWriteAreNaN) {
 }
 
 TEST(CudaShimMemory, FindsWritesAfterRelease) {
-  if (host::kAsan) GTEST_SKIP() << "AddressSanitizer ends the program first";
+  if (enas::kAsan) GTEST_SKIP() << "AddressSanitizer ends the program first";
   DeviceVector<float> y(1);
   const float* released = nullptr;
   {
@@ -107,7 +107,7 @@ __global__ void deep(float* out, int64_t n) {
   *out = large[n];
 }
 TEST(CudaShimMemoryDeathTest, AThreadThatOverflowsItsStackDies) {
-  if (host::kAsan) GTEST_SKIP() << "AddressSanitizer tells it in its own words";
+  if (enas::kAsan) GTEST_SKIP() << "AddressSanitizer tells it in its own words";
   DeviceVector<float> x(1);
   EXPECT_DEATH(launch("deep", deep, kOne, x.data(), int64_t{8}), "overflowed its stack");
 }

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <thread>
 
+#include "tensor/asan.h"
 #include "tensor/check.h"
 #include "tensor/philox.h"
 #include "tensor/tensor.h"
@@ -180,6 +181,22 @@ TEST(MemoryPool, PoisonMakesUnwrittenValuesNan) {
   const Tensor a({1000});
   memory_pool().set_poison(false);
   for (const double v : a.to_vector()) ASSERT_TRUE(std::isnan(v));
+}
+
+// Before and behind what was asked for, small and large, and when it was handed back.
+TEST(MemoryPool, AddressSanitizerKnowsItsBlocks) {
+  if (!kAsan) GTEST_SKIP() << "a build without AddressSanitizer";
+  for (const int64_t n : {1, 25, 250, 5000, 30000}) {
+    const char* data = nullptr;
+    {
+      const Tensor a({n});
+      data = static_cast<const char*>(a.raw());
+      for (const int64_t at : {int64_t{0}, 4 * n - 1}) EXPECT_FALSE(asan_poisoned(data + at)) << n;
+      for (const int64_t at : {int64_t{-1}, 4 * n}) EXPECT_TRUE(asan_poisoned(data + at)) << n;
+    }
+    EXPECT_TRUE(asan_poisoned(data)) << n;
+    EXPECT_TRUE(asan_poisoned(data - 64)) << n;  // the header
+  }
 }
 
 TEST(MemoryPool, RefusesWhatTheSystemLacks) {
