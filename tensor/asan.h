@@ -4,9 +4,13 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #define ENAS_ASAN 1
-#elif defined(__has_feature)
+#elif defined(__SANITIZE_THREAD__)
+#define ENAS_TSAN 1
+#elif defined(__has_feature)  // clang
 #if __has_feature(address_sanitizer)
 #define ENAS_ASAN 1
+#elif __has_feature(thread_sanitizer)
+#define ENAS_TSAN 1
 #endif
 #endif
 #ifdef ENAS_ASAN

@@ -11,6 +11,7 @@
 #include <functional>
 #include <vector>
 
+#include "tensor/asan.h"
 #include "tensor/isa.h"
 #include "tensor/thread_pool.h"
 
@@ -57,7 +58,7 @@ inline double best_share(const RatedKernel& kernel, double enough) {
 
 // Holds the kernels that `make` gives for the chosen instruction set to their floors, on each.
 inline void expect_rates(const std::function<std::vector<RatedKernel>()>& make) {
-#if !defined(NDEBUG) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if !defined(NDEBUG) || defined(ENAS_ASAN) || defined(ENAS_TSAN)
   GTEST_SKIP() << "rates are of a release build";
 #endif
   set_thread_count(1);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "tensor/asan.h"
 #include "tensor/check.h"
 
 namespace enas {
@@ -33,9 +34,9 @@ GpuRecord gpu_from(const Json& json) {
 }
 
 constexpr const char* kSanitizers =
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(ENAS_ASAN)
     ", address sanitizer";
-#elif defined(__SANITIZE_THREAD__)
+#elif defined(ENAS_TSAN)
     ", thread sanitizer";
 #else
     "";

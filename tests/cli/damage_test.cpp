@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tensor/asan.h"
 #include "tests/cli/small_run.h"
 
 namespace enas {
@@ -187,7 +188,7 @@ TEST_F(Damage, NoPlaceForTheRunIsExit8) {
 }
 
 TEST_F(Damage, OutOfMemoryIsExit5) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(ENAS_ASAN) || defined(ENAS_TSAN)
   GTEST_SKIP() << "a sanitizer's shadow memory does not fit under an address space limit";
 #endif
   const Outcome outcome = enas_ptb(

@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "tensor/asan.h"
 #include "tests/house/house.h"
 
 namespace enas::house {
@@ -61,7 +62,7 @@ TEST(House, TheProgramNeedsOnlyKnownLibraries) {
 }
 
 TEST(House, TheProgramImportsNothingOfTheNetworkAndStartsNoProgram) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(ENAS_ASAN) || defined(ENAS_TSAN)
   GTEST_SKIP() << "a sanitizer's own run-time is linked in";
 #endif
   if (!has("nm")) GTEST_SKIP() << "no nm on this machine";
