@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "tensor/check.h"
-#include "tensor/panels.h"
+#include "tensor/packed_panels.h"
 #include "tensor/thread_pool.h"
 
 namespace enas {

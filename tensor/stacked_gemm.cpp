@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "tensor/check.h"
-#include "tensor/panels.h"
+#include "tensor/packed_panels.h"
 #include "tensor/tensor.h"
 #include "tensor/thread_pool.h"
 
