@@ -173,7 +173,7 @@ ImageSource load_image_folder(const std::string& folder, uint64_t seed) {
   source.classes = folders_in(train);
   const auto classes = static_cast<int64_t>(source.classes.size());
   check(classes >= 2 && classes <= kMostClasses, ErrorKind::data, train, "found ", classes,
-        " class folders; expected 2..", kMostClasses);
+        " class folder", classes == 1 ? "" : "s", "; expected 2..", kMostClasses);
   for (const std::string& name : source.classes) check_class_name(name, train);
   const bool has_test = is_directory(test);
   const std::vector<Item> training = train_items(train, source.classes, seed, source.held_out),

@@ -64,8 +64,8 @@ std::string sizes_text(const ImageData& data) {
       low[1] = std::min(low[1], image.height), high[1] = std::max(high[1], image.height);
     }
   }
-  return fmt::format("of several sizes, {}..{} x {}..{} pixels (--image-size is needed)", low[0],
-                     high[0], low[1], high[1]);
+  return fmt::format("of several sizes, {}..{} x {}..{} pixels (--image-size S scales them)",
+                     low[0], high[0], low[1], high[1]);
 }
 
 ImageData split(ImageSource source) {

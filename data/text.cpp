@@ -207,8 +207,8 @@ Corpus load_single(const std::string& path) {
         " archive; expected text: unpack it and name the folder");
   int64_t lines = std::count(text.begin(), text.end(), '\n');
   if (!text.empty() && text.back() != '\n') ++lines;
-  check(lines >= 3, ErrorKind::data, path, "found ", lines,
-        " lines; expected at least 3, to be split 90/5/5 into train, valid and test");
+  check(lines >= 3, ErrorKind::data, path, "found ", lines, " line", lines == 1 ? "" : "s",
+        "; expected at least 3, to be split 90/5/5 into train, valid and test");
   const int64_t held_out = std::max<int64_t>(1, lines / 20);
   const int64_t counts[] = {lines - 2 * held_out, held_out, held_out};
   std::array<Source, 3> sources;

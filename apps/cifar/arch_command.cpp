@@ -6,6 +6,7 @@
 #include "apps/run/console.h"
 #include "apps/run/json_text.h"
 #include "data/file.h"
+#include "data/grouped.h"
 #include "nas/macro/cost.h"
 #include "nas/micro/cost.h"
 
@@ -18,7 +19,7 @@ void show(const ImageSpace& space, const Architecture& arch, const Settings& set
     console.result(image_arch_json(space, arch));
   } else {
     console.result(text_of(space, arch));
-    console.result(words_of(space, arch));
+    console.result(one_a_line(words_of(space, arch)));
   }
   if (!settings.has("to")) return;
   const std::string& folder = settings.text("to");
@@ -88,8 +89,8 @@ void cost(const ImageSpace& space, const Architecture& arch, const Settings& set
 
 // The exact number beside the paper's formula.
 void count(const ImageSpace& space, const Settings& settings, Console& console) {
-  const std::string exact = count_of(space),
-                    paper = std::visit([](const auto&s) { return s.paper_count(); }, space);
+  std::string exact = count_of(space),
+              paper = std::visit([](const auto&s) { return s.paper_count(); }, space);
   if (settings.flag("json")) {
     JsonLine line;
     line.add("space", space_name(space));
@@ -101,6 +102,7 @@ void count(const ImageSpace& space, const Settings& settings, Console& console) 
     console.result(line.add("count", exact).add("paper_count", paper).text());
     return;
   }
+  exact = grouped(exact), paper = grouped(paper);
   if (const auto* macro = std::get_if<MacroSpace>(&space)) {
     const int layers = macro->layers();
     console.result(fmt::format("{} architectures: 6^{} operations times 2^{} skips", exact, layers,

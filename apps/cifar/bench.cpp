@@ -9,6 +9,7 @@
 #include "apps/cifar/weights.h"
 #include "apps/run/device.h"
 #include "apps/run/device_plan.h"
+#include "data/grouped.h"
 #include "data/scale_images.h"
 #include "nas/macro/cost.h"
 #include "nas/micro/cost.h"
@@ -99,7 +100,7 @@ Search image_search(const DataHandle& data, const Settings& settings, const std:
   Search search;
   search.learner = shared_learner(data, options, space);
   search.size = fmt::format("{} space, {}, {} architectures, batch norm with {} statistics",
-                            space_name(space), size_of(space), count_of(space),
+                            space_name(space), size_of(space), grouped(count_of(space)),
                             options.parity("running-bn") ? "running" : "batch");
   search.decisions = decisions_of(space, options.policy());
   search.operations = operations_of(space);

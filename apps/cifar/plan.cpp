@@ -4,6 +4,7 @@
 
 #include "apps/run/console.h"
 #include "apps/run/measured_rate.h"
+#include "data/grouped.h"
 #include "nas/macro/cost.h"
 #include "nas/micro/cost.h"
 #include "tensor/thread_pool.h"
@@ -37,8 +38,7 @@ std::string describe(const Phase& p, double rate) {
       "  weights {} ({}), of one network {}, gradients and momentum {}, kept for backward {}: "
       "about {} in all\n"
       "  {} multiply-adds an image, {:.2f} GFLOP a step, {} steps an epoch, {} epochs: {}, at "
-      "least "
-      "{} at the {:.0f} GFLOP/s measured here\n",
+      "least {} at the {:.0f} GFLOP/s measured here\n",
       p.name, p.shape, p.batch, format_count(static_cast<double>(p.weights)), format_bytes(weights),
       format_count(static_cast<double>(p.cost.params)), format_bytes(gradients), format_bytes(kept),
       format_bytes(weights + gradients + kept), format_count(static_cast<double>(p.cost.macs)),
@@ -162,9 +162,10 @@ std::string plan_text(const std::string& command, const Settings& settings, cons
   if (command != "train") {
     text += describe(search_phase(options, data, shape), rate);
     const ImageSpace space = options.space();
-    text += fmt::format(
-        "  a controller phase scores {} architectures; {} architectures in the space\n",
-        options.controller_steps() * options.controller_step().samples, count_of(space));
+    text +=
+        fmt::format("  a controller phase scores {} architectures; {} architectures in the space\n",
+                    grouped(options.controller_steps() * options.controller_step().samples),
+                    grouped(count_of(space)));
     arch =
         text_of(space, uniform_architectures(decisions_of(space, options.policy()), 1,
                                              Random{options.seed(), Stream::uniform_sample, 0})[0]);

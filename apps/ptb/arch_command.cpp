@@ -4,6 +4,7 @@
 
 #include "apps/ptb/architecture_file.h"
 #include "apps/run/json_text.h"
+#include "data/grouped.h"
 
 namespace enas {
 namespace {
@@ -18,7 +19,7 @@ void show(const RnnSpace& space, const Architecture& arch, const Settings& setti
                        .text());
   } else {
     console.result(space.to_string(arch));
-    console.result(space.to_words(arch));
+    console.result(one_a_line(space.to_words(arch)));
   }
   if (!settings.has("to")) return;
   const std::string& folder = settings.text("to");
@@ -61,9 +62,9 @@ void count(const RnnSpace& space, const Settings& settings, Console& console) {
   }
   console.result(fmt::format(
       "{} architectures: {}! ways to connect {} nodes to earlier ones, times 4^{} activations",
-      space.count(), nodes, nodes, nodes + (space.searched_first() ? 1 : 0)));
+      grouped(space.count()), nodes, nodes, nodes + (space.searched_first() ? 1 : 0)));
   console.result(fmt::format("{} by the paper's formula 4^N * N!, N = {} nodes in all",
-                             space.paper_count(), nodes + 1));
+                             grouped(space.paper_count()), nodes + 1));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "apps/ptb/plan.h"
 #include "apps/ptb/weights.h"
 #include "apps/run/device_plan.h"
+#include "data/grouped.h"
 
 namespace enas {
 namespace {
@@ -97,7 +98,7 @@ Search text_search(const CorpusHandle& corpus, const Settings& settings,
                                                 nullptr, options.device());
   Search search;
   search.learner = text_learner(text);
-  search.size = fmt::format("{} nodes, {} architectures", space.nodes(), space.count());
+  search.size = fmt::format("{} nodes, {} architectures", space.nodes(), grouped(space.count()));
   search.decisions = space.decisions(options.policy());
   search.operations = space.operations();
   search.seed = options.seed();

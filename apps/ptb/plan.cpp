@@ -6,6 +6,7 @@
 #include "apps/ptb/options.h"
 #include "apps/run/console.h"
 #include "apps/run/measured_rate.h"
+#include "data/grouped.h"
 #include "tensor/thread_pool.h"
 
 namespace enas {
@@ -47,7 +48,7 @@ std::string describe(const Phase& p, double rate) {
       "  weights {} ({}), gradients of one child {}, kept for backward {}: about {} in all\n"
       "  {:.2f} GFLOP a step, {} steps an epoch, {} epochs: {}, at least {} at the {:.0f} "
       "GFLOP/s measured here\n",
-      p.name, p.nodes, p.child.hidden, p.task.batch, p.task.bptt, p.child.vocabulary,
+      p.name, p.nodes, p.child.hidden, p.task.batch, p.task.bptt, grouped(p.child.vocabulary),
       format_count(static_cast<double>(p.weights)), format_bytes(weights), format_bytes(gradients),
       format_bytes(window), format_bytes(weights + gradients + window), step / 1e9,
       p.steps_per_epoch, p.epochs, format_flop(total), format_seconds(total / rate), rate / 1e9);
@@ -79,7 +80,7 @@ std::string plan_text(const std::string& command, const Settings& settings, cons
         rate);
     text +=
         fmt::format("  a controller phase scores {} architectures; {} architectures in the space\n",
-                    rewards, options.space().count());
+                    grouped(static_cast<int64_t>(rewards)), grouped(options.space().count()));
   }
   if (command == "train") {
     nodes = rnn_space_of(settings.text("arch")).nodes();

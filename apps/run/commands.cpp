@@ -103,7 +103,9 @@ int data(const App& app, const Invocation& call) {
   check(call.operands[0] == "info", ErrorKind::usage, app.name("data"), "'", call.operands[0],
         "' is unknown; expected info");
   Console console;
-  console.result(app.open(call.operands[1]).description);
+  const Bench bench = app.open(call.operands[1]);
+  console.result(bench.description);
+  for (const std::string& warning : bench.warnings) console.warn(warning);
   return 0;
 }
 

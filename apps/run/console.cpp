@@ -198,4 +198,14 @@ std::string format_count(double count) {
   return text;
 }
 
+std::string one_a_line(std::string words) {
+  const auto replace = [&](std::string_view from, std::string_view to) {
+    for (size_t at = 0; (at = words.find(from, at)) != std::string::npos; at += to.size())
+      words.replace(at, from.size(), to);
+  };
+  replace("; ", "\n");
+  replace("cell: ", "cell\n");
+  return words;
+}
+
 }  // namespace enas

@@ -70,5 +70,7 @@ class Console {
 std::string without_control_codes(std::string_view text);
 std::string format_seconds(double seconds);  // "45s", "3m20s", "2h05m", "3d04h"
 std::string format_count(double count);      // "5,712"
+// An architecture's words ("1: relu of node 0; 2: ...", "normal cell: 2: ...") on several lines.
+std::string one_a_line(std::string words);
 
 }  // namespace enas

@@ -151,9 +151,12 @@ int start_run(const App& app, const Invocation& call, const std::vector<std::str
   const Settings settings = self_contained(app, call.command, call.settings);
   if (settings.flag("plan")) {
     const Bench bench = app.open(settings.text("data"));
-    std::string text = bench.description + "\n" + bench.plan(call.command, settings);
+    Console console;
+    console.result(bench.description);
+    for (const std::string& warning : bench.warnings) console.warn(warning);
+    std::string text = bench.plan(call.command, settings);
     text.pop_back();  // its last newline: the console writes one
-    Console().result(text);
+    console.result(text);
     return 0;
   }
   check(settings.has("out"), ErrorKind::usage, where, "needs --out, e.g. --out runs/first");

@@ -156,7 +156,7 @@ TEST_F(CifarUsage, AFolderOfSeveralSizes) {
   }
   const std::string mixed = folder_ / "mixed";
   EXPECT_TRUE(contains(enas_cifar(folder_, {"data", "info", mixed}).out,
-                       "of several sizes, 11..14 x 9..9 pixels (--image-size is needed)"));
+                       "of several sizes, 11..14 x 9..9 pixels (--image-size S scales them)"));
   Arguments train = small_images("train", "micro", mixed, run_);
   train = with(with(train, "--batch", "12"), "--valid-batch", "4");
   refused(train, 3, "--image-size N, which scales all images");

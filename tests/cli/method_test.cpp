@@ -251,8 +251,8 @@ TEST_F(Method, CountsOfThePaperAndOfItsReplacement) {
       Json::parse(done(Arguments{"arch", "count", "--nodes", "11", "--json"} + searched).out),
       (Json{{"nodes", 11}, {"count", "669692775628800"}, {"paper_count", "8036313307545600"}}));
   const std::string words = done({"arch", "count", "--nodes", "3"}).out;
-  EXPECT_TRUE(contains(words, "384 architectures")) << words;            // 3! 4^3
-  EXPECT_TRUE(contains(words, "6144 by the paper's formula")) << words;  // 4! 4^4
+  EXPECT_TRUE(contains(words, "384 architectures")) << words;             // 3! 4^3
+  EXPECT_TRUE(contains(words, "6,144 by the paper's formula")) << words;  // 4! 4^4
 }
 
 TEST_F(Method, TextsOfThePublishedProgramRunThrough) {
@@ -260,7 +260,7 @@ TEST_F(Method, TextsOfThePublishedProgramRunThrough) {
   const Outcome shown =
       done({"arch", "show", "--arch", text, "--with-space", "--to", folder_ / "d"});
   EXPECT_TRUE(
-      contains(shown.out, "0: sigmoid of x and h; 1: identity of node 0; 2: relu of node 1"))
+      contains(shown.out, "0: sigmoid of x and h\n1: identity of node 0\n2: relu of node 1"))
       << shown.out;
   EXPECT_TRUE(contains(text_of(folder_ / "d/cell.dot"), "0: sigmoid"));
   EXPECT_TRUE(contains(text_of(folder_ / "d/cell.dot"), "color=grey"));

@@ -167,7 +167,7 @@ const std::string kGood = "a good line\na good line\na good line\na good line\n"
 INSTANTIATE_TEST_SUITE_P(
     Text, BadText,
     testing::Values(Text{"Empty", "", "found 0 lines"},
-                    Text{"EmptySplit", "a line\n", "found 1 lines"},
+                    Text{"EmptySplit", "a line\n", "found 1 line;"},
                     Text{"Utf8", kGood + "bad \xc3\x28 bytes\n", "UTF-8"},
                     Text{"Nul", kGood + std::string("zero \0 byte\n", 12), "NUL"},
                     Text{"LongLine", kGood + std::string((1 << 20) + 1, 'a') + "\n",

@@ -172,7 +172,7 @@ TEST(ImageFolder, SeveralSizesAreScaledToOneOrRefusedByName) {
 TEST(ImageFolder, IncompleteFoldersAreRefused) {
   const TemporaryFolder folder;
   write_class(folder, "train/a", 0, 3);
-  expect_parts(refusal(folder.path()), {folder / "train", "found 1 class folders"});
+  expect_parts(refusal(folder.path()), {folder / "train", "found 1 class folder;"});
   make_directory(folder / "train/b");
   expect_parts(refusal(folder.path()), {folder / "train/b", "found no image", "fill or remove"});
   write_class(folder, "train/b", 1, 1);
