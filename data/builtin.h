@@ -29,8 +29,8 @@ const std::vector<TinyTextState>& tiny_text_grammar();
 
 struct TinyText {
   std::string train, valid, test;  // one sentence a line
-  double
-      test_perplexity;  // exp(mean -log p) of the source itself over test's tokens, <eos> included
+  // exp(mean -log p) of the source itself over test's tokens, <eos> included.
+  double test_perplexity;
 };
 
 // About 200,000 / 10,000 / 10,000 tokens, whole sentences.

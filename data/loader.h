@@ -42,8 +42,8 @@ struct WindowSpan {
 // integers.
 //   fixed     bptt each; what is left over at the end is dropped (unless it is all there is)
 //   variable  base = bptt (p = .95) or bptt / 2, int(truncated normal(base, 5)), 1..bptt + 20; the
-//   last one is cut at
-//             the stream's end, and the epoch ends when fewer than 3 positions are left
+//             last one is cut at the stream's end, and the epoch ends when fewer than 3 positions
+//             are left
 //   whole     bptt each, the last one shorter: for evaluation, predicts every position
 class WindowPlan {
  public:

@@ -15,8 +15,9 @@ namespace enas {
 struct AverageOptions {
   static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
   int64_t start_step = kNever;  // the first step whose weights count; kNever: only the trigger
-  int64_t window = 0;  // trigger: a loss worse than the best of all earlier evaluations but the
-                       // last `window` of them; 0: no trigger
+  // Trigger: a loss worse than the best of all earlier evaluations but the last `window` of them;
+  // 0: no trigger.
+  int64_t window = 0;
 };
 
 class WeightAverage {

@@ -27,8 +27,8 @@ struct LayoutCurve {
 
 struct Layout {
   std::vector<LayoutPoint> centers;  // as drawing.nodes
-  std::vector<LayoutCurve>
-      curves;  // as drawing.edges; they leave and enter boxes along the flow and cross none
+  // As drawing.edges; they leave and enter boxes along the flow and cross none.
+  std::vector<LayoutCurve> curves;
   LayoutSize size;
 };
 

@@ -3,7 +3,7 @@
 // before, the carried state is zero.
 //   stop  a checkpoint, then exit 6
 //   skip  the step counts, the run goes on; more than 1 % of the steps so far (and more than 10) is
-//   exit 6 after all
+//         exit 6 after all
 // Each incident is written to RUN/incidents/N.json with what a replay needs.
 #pragma once
 #include <cstdint>
@@ -15,7 +15,7 @@
 namespace enas {
 
 struct Incident {
-  std::string phase;  // shared, controller, train
+  std::string phase;  // shared, controller, scoring, train
   int64_t step = 0;   // from 1
   std::string what;   // "loss nan, gradient norm inf"
   std::string arch;   // of the step, where it has one

@@ -14,8 +14,8 @@ struct Terms {
   std::string batches;      // what a score is made of: "windows"
   std::string data;         // "text"
   std::string key, figure;  // "ppl", "perplexity"
-  std::string position,
-      measured;  // in a checkpoint: of the epoch's next batch, the sum of measures
+  // Names in a checkpoint: of the epoch's next batch, of the sum of measures.
+  std::string position, measured;
   Better better = Better::lower;
   int reward_digits = 2;
   // The figure of a mean over items of what a step measures: exp of a cross-entropy, or itself.

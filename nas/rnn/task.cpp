@@ -7,8 +7,8 @@
 
 namespace enas {
 namespace {
-constexpr int64_t kEvalWindow =
-    128;  // tokens a window of a single stream: only memory depends on it
+// Tokens a window of a single stream: only memory depends on it.
+constexpr int64_t kEvalWindow = 128;
 // Of packed weights, from one evaluation to the next: enough for all of hidden 1000 with a matrix
 // an edge, and together no more than a training step takes there.
 constexpr int64_t kKeptPacked = int64_t{600} << 20;
@@ -113,7 +113,7 @@ std::vector<double> RnnTask::rewards(std::span<const Architecture> architectures
                          ? score_with_dropout(arch, sample)
                          : score_windows(arch, valid_, {&reward_window(sample), 1}));
   }
-  if (!scores.empty()) scores.back().read();  // likewise
+  if (!scores.empty()) scores.back().read();  // one wait: those before have arrived then
   std::vector<double> list;
   for (const UnreadScore& score : scores)
     list.push_back(options_.reward_scale / score.read().perplexity());
