@@ -51,12 +51,10 @@ concept SharedTask = requires(T task, Tape& tape, const Architecture& arch, cons
 // One update of the shared weights on one batch: the mean loss of `architectures` (M of them).
 // The same function trains one architecture from scratch (M = 1). previous: the gate of the step
 // before, where this one shall change nothing unless that one was finite; undefined otherwise.
-template <class Task, class Batch>
-requires SharedTask<Task, Batch> StepReport shared_step(Tape& tape, Task& task,
-                                                        std::span<const Architecture> architectures,
-                                                        const Batch& batch, uint64_t step, Sgd& sgd,
-                                                        double lr,
-                                                        const Tensor& previous = Tensor()) {
+template <class Batch, SharedTask<Batch> Task>
+StepReport shared_step(Tape& tape, Task& task, std::span<const Architecture> architectures,
+                       const Batch& batch, uint64_t step, Sgd& sgd, double lr,
+                       const Tensor& previous = Tensor()) {
   tape.clear();
   std::vector<Var> losses;
   for (size_t m = 0; m < architectures.size(); ++m) {
