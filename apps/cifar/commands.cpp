@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include "apps/cifar/arch_command.h"
-#include "apps/cifar/bench.h"
 #include "apps/cifar/model.h"
 #include "apps/cifar/options.h"
+#include "apps/cifar/workbench.h"
 #include "apps/run/commands.h"
 #include "apps/run/console.h"
 
@@ -76,7 +76,7 @@ ImageSpace space_for(const std::string& text, const Settings& settings, const Me
 App cifar_app() {
   App app{cifar_terms(), cifar_registry(), {}, {}, {}, {}, {}};
   app.open = [](const std::string& data) {
-    return image_bench(std::make_shared<const ImageData>(load_images(data, kHoldOutSeed)));
+    return image_workbench(std::make_shared<const ImageData>(load_images(data, kHoldOutSeed)));
   };
   app.architecture = [](const std::string& argument, const Settings& settings) {
     const CifarOptions options(settings, "");

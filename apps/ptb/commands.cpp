@@ -4,9 +4,9 @@
 
 #include "apps/ptb/arch_command.h"
 #include "apps/ptb/architecture_file.h"
-#include "apps/ptb/bench.h"
 #include "apps/ptb/model.h"
 #include "apps/ptb/options.h"
+#include "apps/ptb/workbench.h"
 #include "apps/run/commands.h"
 
 namespace enas {
@@ -50,7 +50,7 @@ int generate(const App& app, const Invocation& call) {
 App ptb_app() {
   App app{ptb_terms(), ptb_registry(), {}, {}, {}, {}, {}};
   app.open = [](const std::string& data) {
-    return text_bench(std::make_shared<const Corpus>(load_corpus(data)));
+    return text_workbench(std::make_shared<const Corpus>(load_corpus(data)));
   };
   app.architecture = [](const std::string& argument, const Settings&) {
     const std::string text = cell_text(argument);

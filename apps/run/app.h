@@ -23,7 +23,7 @@ using Evaluator = std::function<Evaluation(const std::string& split)>;
 
 // What an app makes over data that it has loaded. The data live as long as one of these functions,
 // and must outlive what they return.
-struct Bench {
+struct Workbench {
   std::string description;  // one line: what was recognised, with counts
   std::vector<std::string> warnings;
   std::vector<std::string> splits = {"valid", "test"};  // that the data have
@@ -44,7 +44,7 @@ struct Bench {
 struct App {
   Terms terms;
   Registry registry;
-  std::function<Bench(const std::string& data)> open;
+  std::function<Workbench(const std::string& data)> open;
   // The architecture that the argument of --arch names (a file, a text, `published`), as text, and
   // checked.
   std::function<std::string(const std::string& argument, const Settings&)> architecture;

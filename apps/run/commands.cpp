@@ -57,7 +57,7 @@ int eval(const App& app, const Invocation& call) {
       weight_source(app, "eval", settings.text("weights"), text_or_empty(settings, "data"));
   const bool json = settings.flag("json");
   Console console({.quiet = json || settings.flag("quiet")});
-  const Bench bench = app.open(source.data);
+  const Workbench bench = app.open(source.data);
   announce(bench, console);
   const Device device = choose_device(settings, app.name("eval"), console);
   const Evaluation evaluation = bench.model(source.file, device)(settings.text("split"));
@@ -103,7 +103,7 @@ int data(const App& app, const Invocation& call) {
   check(call.operands[0] == "info", ErrorKind::usage, app.name("data"), "'", call.operands[0],
         "' is unknown; expected info");
   Console console;
-  const Bench bench = app.open(call.operands[1]);
+  const Workbench bench = app.open(call.operands[1]);
   console.result(bench.description);
   for (const std::string& warning : bench.warnings) console.warn(warning);
   return 0;

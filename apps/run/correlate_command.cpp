@@ -13,7 +13,7 @@ namespace enas {
 namespace {
 
 // Shared-weight score and stand-alone score of uniformly drawn architectures.
-int correlate_in(const App& app, const Bench& bench, const Settings& call, Session& session,
+int correlate_in(const App& app, const Workbench& bench, const Settings& call, Session& session,
                  const std::string& command) {
   const Terms& terms = app.terms;
   const auto seed = static_cast<uint64_t>(session.settings().integer("seed"));
@@ -78,7 +78,7 @@ int correlate_run(const App& app, const Invocation& call) {
   Settings settings = settings_of(app.registry, run, call.settings);
   const std::string data = call.settings.has("data") ? call.settings.text("data")  // it was moved
                                                      : settings.text("data");
-  const Bench bench = app.open(data);
+  const Workbench bench = app.open(data);
   check_same_data(app, run, bench, data);
   announce(bench, console);
   settings.set(command == "run" ? "train-epochs" : "epochs",

@@ -141,7 +141,7 @@ std::string describe(const char* phase, const Counted& counted) {
 
 }  // namespace
 
-std::string device_plan_text(const Bench& bench, const std::string& command,
+std::string device_plan_text(const Workbench& bench, const std::string& command,
                              const Settings& settings, const PlanCosts& costs) {
   const CountOnly counting;
   std::string text, arch = command == "train" ? settings.text("arch") : "";

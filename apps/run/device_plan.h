@@ -20,7 +20,7 @@ struct PlanCosts {
 // Launches, products, uploads and memory of one step, and the least time that it takes on cards
 // whose rates are stated. Only where the build has CUDA kernels, and while no tensor lives on the
 // device.
-std::string device_plan_text(const Bench& bench, const std::string& command,
+std::string device_plan_text(const Workbench& bench, const std::string& command,
                              const Settings& settings, const PlanCosts& costs);
 
 }  // namespace enas

@@ -20,7 +20,7 @@ constexpr double kSearchShare = 0.45, kDeriveShare = 0.10, kTrainShare = 0.40;
 // The stages of one process on one run.
 class Pipeline {
  public:
-  Pipeline(const App& app, const Bench& bench, Session& session, std::string command)
+  Pipeline(const App& app, const Workbench& bench, Session& session, std::string command)
       : app_(app),
         bench_(bench),
         terms_(app.terms),
@@ -246,7 +246,7 @@ class Pipeline {
   }
 
   const App& app_;
-  const Bench& bench_;
+  const Workbench& bench_;
   const Terms& terms_;
   Session& session_;
   std::string command_;
@@ -255,8 +255,8 @@ class Pipeline {
 
 }  // namespace
 
-int execute_run(const App& app, const Bench& bench, Session& session, const std::string& command,
-                const std::optional<DeriveOptions>& again) {
+int execute_run(const App& app, const Workbench& bench, Session& session,
+                const std::string& command, const std::optional<DeriveOptions>& again) {
   return Pipeline(app, bench, session, command).execute(again);
 }
 

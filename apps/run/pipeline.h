@@ -13,7 +13,7 @@ namespace enas {
 
 // Runs what is left of the session's run; `again`: derives anew with these options instead. Returns
 // the exit code; run.json tells how it ended. Throws Error after recording it there.
-int execute_run(const App& app, const Bench& bench, Session& session, const std::string& command,
-                const std::optional<DeriveOptions>& again = {});
+int execute_run(const App& app, const Workbench& bench, Session& session,
+                const std::string& command, const std::optional<DeriveOptions>& again = {});
 
 }  // namespace enas

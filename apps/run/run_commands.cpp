@@ -46,7 +46,7 @@ int continue_in(const App& app, const Invocation& call, const std::string& path,
   Settings settings = settings_of(app.registry, run, call.settings);
   const std::string data = call.settings.has("data") ? call.settings.text("data")  // it was moved
                                                      : settings.text("data");
-  const Bench bench = app.open(data);
+  const Workbench bench = app.open(data);
   check_same_data(app, run, bench, data);
   announce(bench, console);
   const Device device = choose_device(settings, app.name(call.command), console);
@@ -57,7 +57,7 @@ int continue_in(const App& app, const Invocation& call, const std::string& path,
 }
 
 // Refuses what would fail later, before a directory exists.
-void rehearse(const App& app, const Bench& bench, const std::string& command,
+void rehearse(const App& app, const Workbench& bench, const std::string& command,
               const Settings& settings) {
   bench.rehearse(command, settings);
   if (command != "run") return;
@@ -118,12 +118,12 @@ void check_program(const App& app, const RunRecord& record, const std::string& p
         " is a run of ", record.program, "; try ", record.program, " ", command);
 }
 
-void announce(const Bench& bench, Console& console) {
+void announce(const Workbench& bench, Console& console) {
   console.line(bench.description);
   for (const std::string& warning : bench.warnings) console.warn(warning);
 }
 
-void check_same_data(const App& app, const RunDirectory& run, const Bench& bench,
+void check_same_data(const App& app, const RunDirectory& run, const Workbench& bench,
                      const std::string& data) {
   const std::string now = hex(bench.fingerprint), then = run.record().data_fingerprint;
   check(now == then, ErrorKind::data, data, "has changed since ", run.path(),
@@ -150,7 +150,7 @@ int start_run(const App& app, const Invocation& call, const std::vector<std::str
         app.terms.example);
   const Settings settings = self_contained(app, call.command, call.settings);
   if (settings.flag("plan")) {
-    const Bench bench = app.open(settings.text("data"));
+    const Workbench bench = app.open(settings.text("data"));
     Console console;
     console.result(bench.description);
     for (const std::string& warning : bench.warnings) console.warn(warning);
@@ -176,7 +176,7 @@ int start_run(const App& app, const Invocation& call, const std::vector<std::str
   }
   refuse_existing(out, settings.flag("overwrite"));
   Console console(console_options(settings));
-  const Bench bench = app.open(settings.text("data"));
+  const Workbench bench = app.open(settings.text("data"));
   announce(bench, console);
   rehearse(app, bench, call.command, settings);
   Settings own = settings;  // config.toml keeps `auto`
@@ -195,8 +195,8 @@ int start_run(const App& app, const Invocation& call, const std::vector<std::str
   return execute_run(app, bench, session, call.command);
 }
 
-int run_in(const App& app, const Bench& bench, const std::string& path, const Settings& settings,
-           const RunRecord& record, bool go_on) {
+int run_in(const App& app, const Workbench& bench, const std::string& path,
+           const Settings& settings, const RunRecord& record, bool go_on) {
   Console console(console_options(settings));
   RunDirectory run =
       go_on ? RunDirectory::open(path)

@@ -20,8 +20,8 @@ int derive_run(const App& app, const Invocation& call);
 int correlate_run(const App& app, const Invocation& call);
 // A run of `train` at path with these settings, continued (`go_on`) or made anew; for trainings
 // inside another run. The exit code.
-int run_in(const App& app, const Bench& bench, const std::string& path, const Settings& settings,
-           const RunRecord& record, bool go_on);
+int run_in(const App& app, const Workbench& bench, const std::string& path,
+           const Settings& settings, const RunRecord& record, bool go_on);
 
 // The run's own settings, with what this call says about execution (threads, budget, checkpoints).
 Settings settings_of(const Registry& registry, const RunDirectory& run, const Settings& call);
@@ -30,9 +30,9 @@ ConsoleOptions console_options(const Settings& settings);
 void check_program(const App& app, const RunRecord& record, const std::string& path,
                    const std::string& command);
 // Says what the data are.
-void announce(const Bench& bench, Console& console);
+void announce(const Workbench& bench, Console& console);
 // Refuses (kind data) data that have changed since the run began.
-void check_same_data(const App& app, const RunDirectory& run, const Bench& bench,
+void check_same_data(const App& app, const RunDirectory& run, const Workbench& bench,
                      const std::string& data);
 
 }  // namespace enas

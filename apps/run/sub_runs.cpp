@@ -74,7 +74,7 @@ Settings train_settings(const Registry& registry, const Settings& parent,
   return settings;
 }
 
-std::optional<SubResult> train_sub_run(const App& app, const Bench& bench, Session& parent,
+std::optional<SubResult> train_sub_run(const App& app, const Workbench& bench, Session& parent,
                                        const std::string& command, const SubRun& sub) {
   const Registry& registry = app.registry;
   const std::string path = parent.directory().file(sub.folder);
@@ -107,7 +107,7 @@ std::optional<SubResult> train_sub_run(const App& app, const Bench& bench, Sessi
   return result;
 }
 
-std::optional<std::vector<SubResult>> train_sub_runs(const App& app, const Bench& bench,
+std::optional<std::vector<SubResult>> train_sub_runs(const App& app, const Workbench& bench,
                                                      Session& parent, const std::string& command,
                                                      const std::vector<SubRun>& subs) {
   std::vector<SubResult> results;

@@ -27,10 +27,10 @@ struct SubResult {
 Settings train_settings(const Registry& registry, const Settings& parent,
                         const std::string& command);
 // Runs or continues it; nothing where a signal came.
-std::optional<SubResult> train_sub_run(const App& app, const Bench& bench, Session& parent,
+std::optional<SubResult> train_sub_run(const App& app, const Workbench& bench, Session& parent,
                                        const std::string& command, const SubRun& sub);
 // Runs them in turn; nothing where a signal came. Prints mean and spread.
-std::optional<std::vector<SubResult>> train_sub_runs(const App& app, const Bench& bench,
+std::optional<std::vector<SubResult>> train_sub_runs(const App& app, const Workbench& bench,
                                                      Session& parent, const std::string& command,
                                                      const std::vector<SubRun>& subs);
 

@@ -1,4 +1,4 @@
-#include "apps/ptb/bench.h"
+#include "apps/ptb/workbench.h"
 
 #include <fmt/format.h>
 
@@ -169,8 +169,8 @@ void rehearse_text(const CorpusHandle& corpus, const std::string& command,
   }
 }
 
-std::string plan_of_text(const Bench& bench, const CorpusHandle& corpus, const std::string& command,
-                         const Settings& settings) {
+std::string plan_of_text(const Workbench& bench, const CorpusHandle& corpus,
+                         const std::string& command, const Settings& settings) {
   std::string text = plan_text(command, settings, *corpus);
   if constexpr (kWithCuda) {
     if (device_of(settings) == Device::cuda) {
@@ -195,8 +195,8 @@ std::string plan_of_text(const Bench& bench, const CorpusHandle& corpus, const s
 
 }  // namespace
 
-Bench text_bench(CorpusHandle corpus) {
-  Bench bench;
+Workbench text_workbench(CorpusHandle corpus) {
+  Workbench bench;
   bench.description = corpus->description;
   bench.fingerprint = corpus->fingerprint;
   bench.search = [corpus](const Settings& settings, const std::string& command) {

@@ -1,4 +1,4 @@
-#include "apps/cifar/bench.h"
+#include "apps/cifar/workbench.h"
 
 #include <fmt/format.h>
 
@@ -212,8 +212,8 @@ void rehearse_images(const DataHandle& data, const std::string& command, const S
         "--retrain picks on held-out images, --train-on-all holds none out");
 }
 
-std::string plan_of_images(const Bench& bench, const ImageData& data, const std::string& command,
-                           const Settings& settings) {
+std::string plan_of_images(const Workbench& bench, const ImageData& data,
+                           const std::string& command, const Settings& settings) {
   std::string text = plan_text(command, settings, data);
   if constexpr (kWithCuda) {
     if (device_of(settings) == Device::cuda) {
@@ -235,9 +235,9 @@ std::string plan_of_images(const Bench& bench, const ImageData& data, const std:
 
 }  // namespace
 
-Bench image_bench(DataHandle data) {
+Workbench image_workbench(DataHandle data) {
   const auto sized = std::make_shared<Sized>(data);
-  Bench bench;
+  Workbench bench;
   bench.description = data->description;
   bench.warnings = data->warnings;
   bench.fingerprint = data->fingerprint;

@@ -13,6 +13,6 @@ namespace enas {
 // correlations of any seed select on the same ones.
 inline constexpr uint64_t kHoldOutSeed = 1;
 
-Bench image_bench(std::shared_ptr<const ImageData> data);
+Workbench image_workbench(std::shared_ptr<const ImageData> data);
 
 }  // namespace enas

@@ -8,6 +8,6 @@
 
 namespace enas {
 
-Bench text_bench(std::shared_ptr<const Corpus> corpus);
+Workbench text_workbench(std::shared_ptr<const Corpus> corpus);
 
 }  // namespace enas
