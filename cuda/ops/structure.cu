@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "cuda/by_index.cuh"
 #include "cuda/elementwise.cuh"
-#include "cuda/reduce.cuh"
 #include "cuda/sync.cuh"
 
 namespace enas::cuda {
@@ -52,48 +52,6 @@ __global__ void copy_rows(const Unit* __restrict__ x, const int32_t* __restrict_
     for (int64_t c = lane_index(); c < width; c += kWarp) {
       y[i * width + c] = fits ? x[from * width + c] : Unit{};
     }
-  }
-}
-
-// The positions sorted by index, those of one index in their order. A warp a position i counts the
-// smaller indices, and the equal ones before and behind it.
-//   sorted[place] = i      length[place] = positions with this index where i is the first, else 0
-__global__ void sort_positions(const int32_t* __restrict__ index, int64_t n,
-                               int32_t* __restrict__ sorted, int32_t* __restrict__ length) {
-  for (int64_t i = warp_index(); i < n; i += warp_stride()) {
-    const int32_t own = index[i];
-    int32_t smaller = 0, before = 0, behind = 0;
-    for (int64_t j = lane_index(); j < n; j += kWarp) {
-      const int32_t other = index[j];
-      smaller += other < own;
-      before += other == own && j < i;
-      behind += other == own && j > i;
-    }
-    smaller = warp_reduce<Sum>(smaller);
-    before = warp_reduce<Sum>(before);
-    behind = warp_reduce<Sum>(behind);
-    if (lane_index() == 0) {
-      sorted[smaller + before] = static_cast<int32_t>(i);
-      length[smaller + before] = before == 0 ? behind + 1 : 0;
-    }
-  }
-}
-
-// dx[index] += the rows of dy at its positions, in their order. Blocks: a place (x), columns (y).
-template <class T>
-__global__ void sum_rows(const T* __restrict__ dy, const int32_t* __restrict__ index,
-                         const int32_t* __restrict__ sorted, const int32_t* __restrict__ length,
-                         T* __restrict__ dx, int64_t width, int64_t limit) {
-  const int32_t* own = sorted + blockIdx.x;
-  const int32_t count = length[blockIdx.x];
-  const int64_t target = index[own[0]];
-  if (count == 0 || target < 0 || target >= limit) return;  // gather_rows reported it
-  const int64_t step = int64_t{gridDim.y} * blockDim.x;
-  for (int64_t c = blockIdx.y * int64_t{blockDim.x} + threadIdx.x; c < width; c += step) {
-    T total = dx[target * width + c];
-#pragma unroll 4
-    for (int32_t k = 0; k < count; ++k) total += dy[own[k] * width + c];
-    dx[target * width + c] = total;
   }
 }
 
@@ -221,20 +179,10 @@ void gather_rows_forward(const Tensor& x, const Tensor& indices, Tensor& y) {
 }
 
 void gather_rows_backward(const Tensor& dy, const Tensor& indices, Tensor& dx, Into into) {
-  if (into == Into::write) dx.fill(0);
-  const int64_t n = indices.numel(), width = row_width(dx);
-  if (n == 0 || width == 0) return;
-  check(n <= INT32_MAX, "gather_rows", "at most 2^31 - 1 indices, got ", n);
-  const int32_t* index = indices.data<int32_t>();
-  Scratch order(2 * static_cast<size_t>(n) * sizeof(int32_t));
-  int32_t *sorted = order.as<int32_t>(), *length = sorted + n;
-  launch("gather_rows", sort_positions, warps_for(n), index, n, sorted, length);
   visit_real(dx.dtype(), "gather_rows", [&](auto tag) {
     using T = decltype(tag);
-    launch(
-        "gather_rows", sum_rows<T>,
-        Launch{dim3(static_cast<unsigned>(n), blocks_for(width, kRowThreads)), dim3(kRowThreads)},
-        dy.data<T>(), index, sorted, length, dx.data<T>(), width, dx.size(0));
+    launch_sums_by_index("gather_rows", dy.data<T>(), indices.data<int32_t>(), indices.numel(),
+                         dx.data<T>(), dx.size(0), row_width(dx), into == Into::add);
   });
 }
 

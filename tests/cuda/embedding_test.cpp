@@ -88,6 +88,40 @@ TEST(CudaEmbedding, GradientHasTheBitsOfTheCpu) {
   });
 }
 
+// Tables of several blocks, rows with more positions than a block has threads, and indices that do
+// not fit among the others.
+TEST(CudaEmbedding, GradientOfManyRowsAndPositions) {
+  for (const int64_t rows : {255, 256, 257, 700}) {
+    for (const int64_t n : {1, 256, 257, 1500}) {
+      SCOPED_TRACE(testing::Message() << n << " positions of " << rows << " rows");
+      std::vector<int32_t> list = positions(n, rows);
+      const Tensor dy = random_tensor({n, 2}, 3, DType::f32);
+      Tensor want = Tensor::zeros({rows, 2}, DType::f32);
+      cpu::embedding_backward(Tensor::from_indices(list, {n}), dy, want, Into::write);
+      expect_same_each_run(want, 0, [&] {
+        Tensor there = Tensor::full({rows, 2}, NAN, DType::f32, Device::cuda);
+        cuda::embedding_backward(Tensor::from_indices(list, {n}).to(Device::cuda),
+                                 dy.to(Device::cuda), there, Into::write);
+        return there;
+      });
+      if (HasFatalFailure()) return;
+      for (size_t i = 0; i < list.size(); i += 5) {
+        list[i] = i % 2 == 0 ? -1 - static_cast<int32_t>(i) : static_cast<int32_t>(rows + 3);
+      }
+      // The CPU takes no such index: a table row of their own for them.
+      std::vector<int32_t> apart = list;
+      for (int32_t& v : apart) v = v < 0 || v >= rows ? static_cast<int32_t>(rows) : v;
+      Tensor more = Tensor::zeros({rows + 1, 2}, DType::f32);
+      cpu::embedding_backward(Tensor::from_indices(apart, {n}), dy, more, Into::write);
+      Tensor there = Tensor::full({rows, 2}, NAN, DType::f32, Device::cuda);
+      cuda::embedding_backward(Tensor::from_indices(list, {n}).to(Device::cuda),
+                               dy.to(Device::cuda), there, Into::write);
+      expect_near(there, more.slice(0, rows), 0);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
 TEST(CudaEmbedding, OneRowAndNoRows) {
   const Tensor dy = random_tensor({40, 5}, 1, DType::f32);
   const Tensor same = Tensor::from_indices(std::vector<int32_t>(40, 0), {40});
