@@ -52,9 +52,12 @@ case $1 in
     name=--device; device=$(value "$@")
     [ "${FAKE-}" != steps_differ ] || [ "$device" = cpu ] || loss=4.26
     for step in 7 8 9 10 11 12 13 14 15 16; do line $step $loss "$2"; done
-    arch='0 1'
+    arch='0 1' reward=0.1
     [ "${FAKE-}" != architectures_differ ] || [ "$device" = cpu ] || arch='0 2'
-    echo "{\"phase\":\"controller\",\"step\":1,\"arch\":\"$arch\"}" >>"$2/metrics.jsonl" ;;
+    [ "${FAKE-}" != rewards_differ ] || [ "$device" = cpu ] || arch='0 2' reward=0.12
+    echo "{\"phase\":\"controller\",\"step\":1,\"reward\":$reward,\"arch\":\"$arch\"}" >>"$2/metrics.jsonl"
+    [ "${FAKE-}" != rewards_differ ] || [ "$device" = cpu ] || loss=9
+    line 17 $loss "$2" ;;
   run)
     name=--out; out=$(value "$@"); mkdir -p "$out"; line 1 4.5 "$out"
     weights=1
@@ -110,7 +113,7 @@ expect() {
 options=(--data "$folder")
 expect passes 0 '| steps | passed |' 'memcheck 0, racecheck 0, initcheck 0, synccheck 0' 'test perplexity 123.40' \
   'softmax/64x1000/forward | 1.00 us | 50.0 %' 'f32 | 2.500 ms a step | 10.0 %' 'we are 4.00 times as fast' \
-  'micro: 10 steps from one checkpoint' 'macro: 10 steps from one checkpoint' 'memcheck micro 0, memcheck macro 0' \
+  'micro: 11 steps from one checkpoint' 'macro: 11 steps from one checkpoint' 'memcheck micro 0, memcheck macro 0' \
   'the same lines and weights three times in both spaces' \
   'macro shared batch 128 f32 | 2.500 ms a step, 700 launches, 80 MiB | 10.0 %' \
   'nhwc, micro batch 160 f32 | 7.500 ms a step | we are 3.00 times as fast' 'micro batch 64 f32 fast: RuntimeError: no compiler'
@@ -118,6 +121,7 @@ python3 -c 'import json, sys; assert json.load(open(sys.argv[1]))["result"] == "
 options=()
 expect parity_fails 1 'failed: parity' '1 failed: CudaParity.softmax/3x33' '| ops | passed |' '| ptb | skipped | no --data'
 expect steps_differ 1 'failed: steps' 'largest relative difference of a loss 0.0024' '| sanitizer | passed |'
+expect rewards_differ 0 "micro: 10 steps from one checkpoint (then an update's rewards differ), largest relative difference of a loss 0,"
 expect architectures_differ 1 'failed: steps' 'architectures DIFFER'
 expect weights_differ 1 'failed: cifar' 'micro: a second run has other model.safetensors'
 expect poison_shows 1 'failed: cifar' 'macro: a run in NaN-filled memory has other model.safetensors'

@@ -162,6 +162,7 @@ void* Allocator::get(size_t bytes) {
   check(bytes <= SIZE_MAX / 2, "cuda memory", "a block of ", bytes, " bytes was asked for");
   const size_t size = class_bytes(guard_ ? bytes + 2 * kGuard : bytes);
   char* block = take(size);
+  ++live_blocks_;
   counters_.live_bytes += size;
   counters_.handed_out_bytes += size;
   counters_.peak_bytes = std::max(counters_.peak_bytes, counters_.live_bytes);
@@ -186,12 +187,13 @@ void Allocator::put(void* block, size_t bytes) noexcept {
     raw -= kGuard;
   }
   const size_t size = class_bytes(guard_ ? bytes + 2 * kGuard : bytes);
+  --live_blocks_;
   counters_.live_bytes -= size;
   size >= kLarge ? give_large(raw, size) : give_small(raw, size);
 }
 
 void Allocator::set_guard(bool on) {
-  check(counters_.live_bytes == 0, "cuda memory", "guards were switched while blocks are live");
+  check(live_blocks_ == 0, "cuda memory", "guards were switched while blocks are live");
   guard_ = on && source_.fill && source_.first_other;
 }
 

@@ -89,6 +89,7 @@ class Allocator {
   std::map<char*, size_t> ranges_;              // free ranges by address; none crosses slabs
   std::set<std::pair<size_t, char*>> by_size_;  // the same by size, for best fit
   bool poison_ = false, guard_ = false;
+  size_t live_blocks_ = 0;              // of this allocator: others share its counters
   std::map<const char*, size_t> live_;  // with guards: block and bytes
   std::string damage_;                  // with guards: what was found first
 };

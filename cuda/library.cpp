@@ -32,12 +32,12 @@ std::vector<std::string> blas_files(int major) {
   if (const std::string wish = set("ENAS_CUBLAS"); !wish.empty()) return {wish};
   const std::string version = std::to_string(major), file = "libcublas.so." + version;
   std::vector<std::string> files = {file};
-  for (const char* home : {"CUDA_HOME", "CUDA_PATH"}) {
-    if (const std::string folder = set(home); !folder.empty())
-      files.push_back(folder + "/lib64/" + file);
+  for (const std::string& home : {set("CUDA_HOME"), set("CUDA_PATH"),
+                                  std::string("/usr/local/cuda"), "/usr/local/cuda-" + version}) {
+    if (home.empty()) continue;
+    for (const char* folder : {"/lib64/", "/lib/", "/targets/x86_64-linux/lib/"})
+      files.push_back(home + folder + file);
   }
-  files.push_back("/usr/local/cuda/lib64/" + file);
-  files.push_back("/usr/local/cuda-" + version + "/lib64/" + file);
   return files;
 }
 

