@@ -57,13 +57,15 @@ std::string image_arch_text(const std::string& argument, bool macro) {
     return architecture_text(argument, {{kConcat},
                                         "3 0 0 0 1 0",
                                         "a layer's operation, then a bit a skip candidate, e.g. "
-                                        "3 0 0 0 1 0"});
+                                        "3 0 0 0 1 0",
+                                        "macro"});
   }
   return architecture_text(argument,
                            {{},
                             "0 2 0 0",
                             "`in1 op1 in2 op2` of each node, normal cell then reduction cell, e.g. "
-                            "0 2 0 0 1 4 2 1"});
+                            "0 2 0 0 1 4 2 1",
+                            "micro"});
 }
 
 ImageSpace image_space_of(const std::string& text, bool macro, bool concat_input) {

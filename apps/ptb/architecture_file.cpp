@@ -39,7 +39,7 @@ std::string cell_json(const RnnSpace& space, const Architecture& arch) {
 std::string cell_text(const std::string& argument) {
   if (argument == "published") return RnnSpace::published();
   return architecture_text(
-      argument, {{"enas1:"}, "0 2 1 0", "`previous activation` of each node, e.g. 0 2 1 0"});
+      argument, {{"enas1:"}, "0 2 1 0", "`previous activation` of each node, e.g. 0 2 1 0", "rnn"});
 }
 
 Drawing draw_cell(const RnnSpace& space, const Architecture& arch, bool with_space) {

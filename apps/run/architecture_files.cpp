@@ -101,6 +101,14 @@ std::string architecture_text(const std::string& argument, const TextForm& form)
   const auto json = nlohmann::json::parse(text, nullptr, false);
   check(!json.is_discarded() && json.contains("arch") && json["arch"].is_string(), ErrorKind::usage,
         argument, "is not JSON with a text under \"arch\", as arch/best.json has it");
+  const auto space = json.find("space");
+  if (space != json.end() && space->is_string() && *space != form.space) {
+    const std::string found = *space;
+    const bool images = found != "rnn" && form.space != "rnn";  // --space chooses between them
+    fail(ErrorKind::usage, argument, "holds an architecture of the ", quote_name(found),
+         " space; expected one of the ", form.space, " space",
+         images ? ", or --space " + found : std::string());
+  }
   return json["arch"].get<std::string>();
 }
 

@@ -19,6 +19,7 @@ struct TextForm {
   std::vector<std::string> prefixes;  // "enas1:"
   std::string example;                // "0 2 1 0"
   std::string words;                  // "`previous activation` of each node, e.g. 0 2 1 0"
+  std::string space;                  // "rnn": what JSON must name where it names one
 };
 // The text that the argument of --arch names: of a file, or itself. Refuses (kind usage) what is
 // neither; the text itself is checked by the space.

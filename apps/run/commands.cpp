@@ -96,6 +96,7 @@ int export_files(const App& app, const Invocation& call) {
   } else {
     write_safetensors(settings.text("to"), {file.tensors, file.metadata});
   }
+  Console().result("wrote " + settings.text("to"));
   return 0;
 }
 

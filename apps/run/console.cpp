@@ -5,11 +5,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 
 #include "apps/run/json_text.h"
+#include "tensor/check.h"
 
 namespace enas {
 namespace {
@@ -70,13 +73,14 @@ int Console::columns() const {
 
 // A reader that went away (EPIPE) or a full disk under a redirection must not end the run: log.txt
 // has it all.
-void Console::print(int fd, std::string_view text) {
+bool Console::print(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = files_->write(fd, text.data(), text.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return;
+    if (written <= 0) return false;
     text.remove_prefix(static_cast<std::size_t>(written));
   }
+  return true;
 }
 
 void Console::log(const std::string& text) {
@@ -107,22 +111,24 @@ void Console::clear_progress() {
   progress_shown_ = false;
 }
 
-void Console::emit(std::string_view level, const std::string& text, bool shown) {
+bool Console::emit(std::string_view level, const std::string& text, bool shown) {
   log(text);
-  if (!shown) return;
+  if (!shown) return true;
   clear_progress();
-  if (options_.json) {
-    print(options_.output, JsonLine().add("level", level).add("text", text).text() + "\n");
-  } else {
-    print(options_.output, text + "\n");
-  }
+  const std::string line =
+      options_.json ? JsonLine().add("level", level).add("text", text).text() : text;
+  return print(options_.output, line + "\n");
 }
 
 void Console::line(std::string_view text) {
   emit("info", without_control_codes(text), !options_.quiet);
 }
 
-void Console::result(std::string_view text) { emit("result", without_control_codes(text), true); }
+void Console::result(std::string_view text) {
+  const bool printed = emit("result", without_control_codes(text), true);
+  check(printed || log_ || errno == EPIPE, ErrorKind::write, "standard output",
+        "cannot write the result: ", std::strerror(errno));
+}
 
 void Console::record(std::string_view text) { log(without_control_codes(text)); }
 
@@ -196,6 +202,11 @@ std::string format_count(double count) {
     text.insert(i, ",");
   }
   return text;
+}
+
+std::string counted(int64_t count, std::string_view what) {
+  return format_count(static_cast<double>(count)) + " " + std::string(what) +
+         (count == 1 ? "" : "s");
 }
 
 std::string one_a_line(std::string words) {

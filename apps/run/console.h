@@ -36,12 +36,14 @@ class Console {
   // written costs one warning, not the run.
   void log_to(const std::string& path);
   void line(std::string_view text);
-  void result(std::string_view text);    // printed under --quiet too
+  // Printed under --quiet too. Where nothing keeps a log, a result that cannot be printed is lost:
+  // kind write, but not for a reader that went away.
+  void result(std::string_view text);
   void record(std::string_view text);    // log.txt only: what another part prints
   void warn(std::string_view text);      // standard error
   void progress(std::string_view text);  // terminal only; at most 10 times a second
-  void milestone(
-      std::string_view text);  // every --log-every steps: progress line or plain line, and log.txt
+  // Every --log-every steps: progress line or plain line, and log.txt.
+  void milestone(std::string_view text);
   void object(std::string_view json);  // a metrics line; printed under --json-log only
 
   bool terminal() const { return terminal_; }
@@ -49,8 +51,8 @@ class Console {
   double now() const { return options_.now(); }
 
  private:
-  void print(int fd, std::string_view text);
-  void emit(std::string_view level, const std::string& text, bool shown);
+  bool print(int fd, std::string_view text);  // false: not all of it, for the reason in errno
+  bool emit(std::string_view level, const std::string& text, bool shown);
   void rewrite(const std::string& text);
   void clear_progress();
   void log(const std::string& text);
@@ -68,8 +70,9 @@ class Console {
 
 // Without escape sequences and control characters but for newlines; a tab becomes a blank.
 std::string without_control_codes(std::string_view text);
-std::string format_seconds(double seconds);  // "45s", "3m20s", "2h05m", "3d04h"
-std::string format_count(double count);      // "5,712"
+std::string format_seconds(double seconds);                 // "45s", "3m20s", "2h05m", "3d04h"
+std::string format_count(double count);                     // "5,712"
+std::string counted(int64_t count, std::string_view what);  // "1 epoch", "6 epochs"
 // An architecture's words ("1: relu of node 0; 2: ...", "normal cell: 2: ...") on several lines.
 std::string one_a_line(std::string words);
 

@@ -1,6 +1,9 @@
 // See guard.h.
 #include "apps/run/guard.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <exception>
 #include <iostream>
 #include <new>
@@ -28,9 +31,17 @@ std::string_view without_program(std::string_view text, std::string_view program
   return text;
 }
 
+// Where a standard stream is closed, the next file to be opened would take its number, and with it
+// what is printed. One that cannot be written holds the place.
+void hold_standard_streams() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd)
+    if (::fcntl(fd, F_GETFD) < 0) ::open("/dev/null", O_RDONLY);
+}
+
 }  // namespace
 
 int run_guarded(std::string_view program, const std::function<int()>& body) {
+  hold_standard_streams();
   try {
     return body();
   } catch (const Error& error) {

@@ -114,8 +114,10 @@ ConsoleOptions console_options(const Settings& settings) {
 
 void check_program(const App& app, const RunRecord& record, const std::string& path,
                    const std::string& command) {
+  const bool shared = command != "predict" && command != "generate";  // by both programs
   check(record.program == app.terms.program, ErrorKind::usage, app.name(command), path,
-        " is a run of ", record.program, "; try ", record.program, " ", command);
+        " is a run of ", record.program, "; ",
+        shared ? "try " + record.program + " " + command : "expected one of " + app.terms.program);
 }
 
 void announce(const Workbench& bench, Console& console) {

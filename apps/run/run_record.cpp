@@ -94,7 +94,8 @@ RunRecord run_record_from_json(const std::string& text, const std::string& path)
       record.timings.emplace_back(stage, seconds.get<double>());
     }
   } catch (const Json::exception& error) {
-    fail(ErrorKind::data, path, "not a run record: ", error.what(),
+    const std::string why = error.what();  // "[json.exception.parse_error.101] parse error at ..."
+    fail(ErrorKind::data, path, "not a run record: ", why.substr(why.find(' ') + 1),
          "; was it edited? the run cannot be opened without it");
   }
   return record;

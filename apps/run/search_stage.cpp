@@ -262,16 +262,17 @@ void SearchStage::finish() {
   if (search_.random) scored_.state(scored, "scored.");
   save_weights(session_.directory().shared_weights(), search_.metadata,
                {&weights_, &controller_.parameters()}, scored);
-  const std::string done =
-      fmt::format("search: {} after {} shared steps and {} ",
-                  guard_.ended_by().empty() ? "done" : guard_.ended_by(), steps_.steps(), updates_);
+  const std::string done = fmt::format(
+      "search: {} after {} and {}", guard_.ended_by().empty() ? "done" : guard_.ended_by(),
+      counted(steps_.steps(), "shared step"),
+      counted(updates_, search_.random ? "scoring step" : "policy update"));
   const std::string time = format_seconds(session_.stage_seconds());
   if (search_.random) {
-    session_.console().line(done + fmt::format("scoring steps, {}; {} uniform candidates scored",
-                                               time, scored_.size()));
+    session_.console().line(
+        done + fmt::format(", {}; {} uniform candidates scored", time, scored_.size()));
   } else {
     const double last = policy_entropy(), range = bounds_.highest - bounds_.lowest;
-    session_.console().line(done + fmt::format("policy updates, {}; policy entropy {:.3f} -> "
+    session_.console().line(done + fmt::format(", {}; policy entropy {:.3f} -> "
                                                "{:.3f} nats, {:.1f} % of its reachable range "
                                                "{:.3f} to {:.3f} {} its start",
                                                time, first_entropy_, last,
@@ -280,11 +281,10 @@ void SearchStage::finish() {
                                                last > first_entropy_ ? "above" : "below"));
   }
   if (incidents_.count() > 0)
-    session_.console().line(fmt::format("search: {} steps skipped", incidents_.count()));
+    session_.console().line("search: " + counted(incidents_.count(), "step") + " skipped");
   session_.console().line(
       "search: these scores come from shared weights and are not final ones; derive ranks "
-      "architectures with them, train "
-      "then trains the best from scratch");
+      "architectures with them, train then trains the best from scratch");
   session_.end_stage();
 }
 

@@ -37,9 +37,9 @@ std::vector<std::pair<std::string, Tensor*>> TrainStage::values() {
 bool TrainStage::run(const Checkpoint* from, double budget_share) {
   session_.begin_stage("train", budget_share, from != nullptr);
   if (from != nullptr) load(*from);
-  session_.console().line(
-      fmt::format("train: {}, {} weights, {} epochs", training_.learner.text(training_.arch),
-                  format_count(static_cast<double>(weights_.count())), training_.epochs));
+  session_.console().line(fmt::format("train: {}, {}, {}", training_.learner.text(training_.arch),
+                                      counted(weights_.count(), "weight"),
+                                      counted(training_.epochs, "epoch")));
   Next next = Next::go_on;
   while (next == Next::go_on && steps_.epoch() < training_.epochs) {
     next = train_epoch();

@@ -77,8 +77,9 @@ TEST_F(CifarUsage, RunsOfTheOtherProgram) {
   ASSERT_EQ(enas_ptb(folder_, small("train", text, other) + Arguments{"--max-steps", "1"}).code, 0);
   for (const Arguments& call :
        {Arguments{"resume", other}, Arguments{"derive", other}, Arguments{"correlate", other},
-        Arguments{"eval", "--weights", other}, Arguments{"predict", other, "image.png"}})
+        Arguments{"eval", "--weights", other}})
     refused(call, 2, other + " is a run of enas_ptb; try enas_ptb " + call[0]);
+  refused({"predict", other, "image.png"}, 2, "is a run of enas_ptb; expected one of enas_cifar");
 }
 
 TEST_F(CifarUsage, ArchitectureTexts) {
@@ -89,6 +90,9 @@ TEST_F(CifarUsage, ArchitectureTexts) {
   refused(train("macro", "3 0 1 4 1 0") + Arguments{"--parity", "concat-input"}, 2,
           "with the prefix concat:");
   refused(train("micro", "hello"), 2, "neither a file nor a list of integers");
+  folder_.write("other.json", R"({"arch": "3 0 0", "space": "macro"})");
+  refused(train("micro", folder_ / "other.json"), 2,
+          "of the \"macro\" space; expected one of the micro space, or --space macro");
   refused({"arch", "count", "--space", "macro", "--layers", "0"}, 2, "from 1 to 64");
 }
 

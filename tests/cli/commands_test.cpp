@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <regex>
 #include <thread>
 
@@ -97,6 +98,29 @@ TEST_F(Commands, APerplexityBeyondADoubleIsSaidInWords) {
   EXPECT_NE(outcome.out.find("eval: test perplexity above 1e308 over "), std::string::npos)
       << outcome.out;
   EXPECT_EQ(outcome.out.find("inf"), std::string::npos) << outcome.out;
+}
+
+TEST_F(Commands, AResultThatCannotBePrintedIsExit8) {
+  const auto shell = [&](const std::string& arguments) {
+    return Process(folder_, {"-c", std::string("exec ") + ENAS_PTB + " " + arguments}, {},
+                   "/bin/sh")
+        .wait();
+  };
+  for (const char* to : {" >/dev/full", " >&-"}) {
+    const Outcome outcome = shell(std::string("arch show --arch published") + to);
+    EXPECT_EQ(outcome.code, 8) << outcome.all();
+    EXPECT_TRUE(matches(outcome.err, "enas_ptb: error: standard output: cannot write .*\n"));
+  }
+  // A run says it in its files, and none of them takes the number of the closed stream.
+  std::string call;
+  for (const std::string& word : small("search", data_, run_) + Arguments{"--max-steps", "20"})
+    call += word + " ";
+  EXPECT_EQ(shell(call + ">&- 2>&-").code, 0);
+  std::ifstream metrics(run_ + "/metrics.jsonl");
+  int lines = 0;
+  for (std::string line; std::getline(metrics, line); ++lines)
+    EXPECT_EQ(line.substr(0, 9), "{\"phase\":") << line;
+  EXPECT_GT(lines, 0);
 }
 
 TEST_F(Commands, ArchPrintsTextAndJson) {

