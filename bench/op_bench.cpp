@@ -16,6 +16,8 @@
 #include "bench/device.h"
 #include "ops/controller_rollout.h"
 #include "ops/embedding.h"
+#include "ops/pointwise.h"
+#include "ops/softmax_cross_entropy.h"
 #include "tensor/dispatch.h"
 #include "tensor/thread_pool.h"
 #include "tests/op_cases.h"
@@ -156,6 +158,34 @@ void tied_embedding(benchmark::State& state) {
   report(state, c, 1);
 }
 
+// Loss and gradient of logits that are handed over, as every network does it. A producer that is
+// not timed copies them anew for each pass and takes their gradient as it is: what is timed starts
+// with the finished logits and ends with that gradient.
+void handed_logits(benchmark::State& state) {
+  constexpr int64_t kRows = 2240, kWidth = 10000;
+  OpCase c;
+  c.inputs = {in({kRows, kWidth}, -4, 4), indices({kRows}, kWidth)};
+  c.flops = 8.0 * kRows * kWidth, c.bytes = 2.0 * 4 * kRows * kWidth;
+  const std::vector<Tensor> inputs = inputs_of(c);
+  std::vector<Tape> tapes(static_cast<size_t>(passes()));
+  std::vector<Var> logits(tapes.size());
+  for (auto _ : state) {
+    for (size_t k = 0; k < tapes.size(); ++k) {
+      tapes[k].clear();
+      logits[k] = record("logits", {tapes[k].variable(inputs[0])}, add_scalar(inputs[0], 0).value(),
+                         [](const Tensor& dy, Grads& dx) { dx[0].accept(dy); });
+    }
+    wait_for(inputs[0]);
+    state.SetIterationTime(time_of([&](int pass) {
+      const auto k = static_cast<size_t>(pass);
+      const Var loss = softmax_cross_entropy(std::move(logits[k]), inputs[1]);
+      tapes[k].backward(loss);
+      return loss.value();
+    }));
+  }
+  report(state, c, 1);
+}
+
 int exit_code = 0;  // of the first row that failed
 
 // A row that fails says so; the others run.
@@ -173,6 +203,8 @@ void register_rows() {
   benchmark::RegisterBenchmark("controller_rollout/10x8_nodes_h64/forward", row<rollout>)
       ->UseRealTime();
   benchmark::RegisterBenchmark("embedding/10000x1000_n2240_tied/backward", row<tied_embedding>)
+      ->UseManualTime();
+  benchmark::RegisterBenchmark("softmax_cross_entropy/2240x10000_in_place/both", row<handed_logits>)
       ->UseManualTime();
   for (const OpFamily& family : op_families()) {
     for (const OpCase& c : family.cases) {

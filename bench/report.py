@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape
 OPS = {
     "softmax_cross_entropy/2240x10000/forward": ["softmax_xent 2240x10000"],
     "softmax_cross_entropy/2240x10000/backward": ["softmax_xent 2240x10000"],
+    "softmax_cross_entropy/2240x10000_in_place/both": ["softmax_xent 2240x10000"],
     "embedding/10000x1000_n2240/backward": ["embedding 10000x1000 rows2240"],
     "embedding/10000x1000_n2240_tied/backward": ["embedding 10000x1000 rows2240"],
     "lstm_cell/n1_i64_h64/forward": ["lstm_cell n1 h64"],

@@ -187,8 +187,8 @@ def peer_op_times(side, rows):
     got = common.spawn(os.path.join(PEER, "ops.py"), argv + ["--only"] + only, 1, side.python)["cases"]
     found = {}
     for row in rows:
-        way = "bwd" if row.endswith("/backward") else "fwd"
-        times = [got[c][way][0] for c in report.OPS[row] if got.get(c, {}).get(way)]
+        ways = {"backward": ["bwd"], "both": ["fwd", "bwd"]}.get(row.split("/")[-1], ["fwd"])
+        times = [sum(got[c][way][0] for way in ways) for c in report.OPS[row] if all(map(got.get(c, {}).get, ways))]
         if times:
             found[row] = 1e9 * min(times)
     return found

@@ -39,12 +39,15 @@ Var softmax_cross_entropy(Var logits, const Tensor& targets) {
 
 ISA_SELECT(cross_entropy_rows_backward,
            void(const float* x, const int32_t* targets, const float* kept, float factor, float* dx,
-                int64_t rows, int64_t columns, bool add));
+                int64_t rows, int64_t columns, bool add, bool past));
+ISA_SELECT(cross_entropy_row_in_place,
+           void(float* x, int32_t target, float factor, int64_t columns, float* statistics));
 
 namespace {
 
+// kept: m and 1/s of each row; past: dx is too large for the caches.
 void rows_backward(const double* x, const int32_t* targets, const double* kept, double factor,
-                   double* dx, int64_t rows, int64_t columns, bool add) {
+                   double* dx, int64_t rows, int64_t columns, bool add, bool /*past*/) {
   for (int64_t r = 0; r < rows; ++r, x += columns, dx += columns, kept += 2) {
     for (int64_t c = 0; c < columns; ++c) {
       dx[c] = std::exp(x[c] - kept[0]) * kept[1] * factor + (add ? dx[c] : 0);
@@ -53,13 +56,23 @@ void rows_backward(const double* x, const int32_t* targets, const double* kept, 
   }
 }
 void rows_backward(const float* x, const int32_t* targets, const float* kept, float factor,
-                   float* dx, int64_t rows, int64_t columns, bool add) {
-  cross_entropy_rows_backward(x, targets, kept, factor, dx, rows, columns, add);
+                   float* dx, int64_t rows, int64_t columns, bool add, bool past) {
+  cross_entropy_rows_backward(x, targets, kept, factor, dx, rows, columns, add, past);
 }
 
-// The sum of the rows' losses; after(row, {m, 1/s}) runs while the row is in cache.
-template <class T, class After>
-double total_loss(const Tensor& logits, const Tensor& targets, After after) {
+// Gradient in the place of a row; statistics receives m and s.
+void row_in_place(double* x, int32_t target, double factor, int64_t columns, double* statistics) {
+  row_statistics_plain(x, statistics, 1, columns);
+  const double kept[] = {statistics[0], 1 / statistics[1]};
+  rows_backward(x, &target, kept, factor, x, 1, columns, false, false);
+}
+void row_in_place(float* x, int32_t target, float factor, int64_t columns, float* statistics) {
+  cross_entropy_row_in_place(x, target, factor, columns, statistics);
+}
+
+// The sum of the rows' losses; visit(row, statistics) fills in m and s, and may overwrite the row.
+template <class T, class Visit>
+double total_loss(const Tensor& logits, const Tensor& targets, Visit visit) {
   const int64_t rows = logits.size(0), columns = logits.size(1);
   const int32_t* target = targets.data<int32_t>();
   check_targets("softmax_cross_entropy", targets, columns);
@@ -67,13 +80,11 @@ double total_loss(const Tensor& logits, const Tensor& targets, After after) {
   const T* in = logits.data<T>();
   parallel_for(rows, kRowGrain / (columns + 1), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
-      const T* x = in + r * columns;
+      const double wanted = in[r * columns + target[r]];
       T statistics[2];
-      row_statistics_of(x, statistics, 1, columns);
-      losses[static_cast<size_t>(r)] = static_cast<double>(statistics[0]) - x[target[r]] +
+      visit(r, statistics);
+      losses[static_cast<size_t>(r)] = static_cast<double>(statistics[0]) - wanted +
                                        std::log(static_cast<double>(statistics[1]));
-      statistics[1] = 1 / statistics[1];
-      after(r, statistics);
     }
   });
   double total = 0;
@@ -85,12 +96,15 @@ double total_loss(const Tensor& logits, const Tensor& targets, After after) {
 
 void cpu::cross_entropy_forward(const Tensor& logits, const Tensor& targets, double factor,
                                 Tensor& kept, Tensor& y) {
+  const int64_t columns = logits.size(1);
   visit_real(logits.dtype(), "softmax_cross_entropy", [&](auto tag) {
     using T = decltype(tag);
+    const T* x = logits.data<T>();
     T* keep = kept.data<T>();
-    const double total = total_loss<T>(logits, targets, [keep](int64_t r, const T* statistics) {
+    const double total = total_loss<T>(logits, targets, [=](int64_t r, T* statistics) {
+      row_statistics_of(x + r * columns, statistics, 1, columns);
       keep[2 * r] = statistics[0];
-      keep[2 * r + 1] = statistics[1];
+      keep[2 * r + 1] = 1 / statistics[1];
     });
     y.data<T>()[0] = static_cast<T>(total * factor);  // 0 * inf where there is no row
   });
@@ -103,9 +117,8 @@ void cpu::cross_entropy_in_place(Tensor& logits, const Tensor& targets, double f
     T* x = logits.data<T>();
     const int32_t* target = targets.data<int32_t>();
     const T share = static_cast<T>(factor);
-    const double total = total_loss<T>(logits, targets, [=](int64_t r, const T* statistics) {
-      T* row = x + r * columns;
-      rows_backward(row, target + r, statistics, share, row, 1, columns, false);
+    const double total = total_loss<T>(logits, targets, [=](int64_t r, T* statistics) {
+      row_in_place(x + r * columns, target[r], share, columns, statistics);
     });
     y.data<T>()[0] = static_cast<T>(total * factor);
   });
@@ -125,8 +138,10 @@ void cpu::cross_entropy_scale(Tensor& dx, const Tensor& dy) {
 
 void cpu::cross_entropy_backward(const Tensor& logits, const Tensor& targets, const Tensor& kept,
                                  const Tensor& dy, double factor, Tensor& dx, Into into) {
+  constexpr size_t kCaches = size_t{16} << 20;  // bytes
   const int64_t rows = logits.size(0), columns = logits.size(1);
   const int32_t* target = targets.data<int32_t>();
+  const bool past = dx.bytes() > kCaches;
   visit_real(logits.dtype(), "softmax_cross_entropy", [&](auto tag) {
     using T = decltype(tag);
     const T *in = logits.data<T>(), *keep = kept.data<T>();
@@ -135,7 +150,7 @@ void cpu::cross_entropy_backward(const Tensor& logits, const Tensor& targets, co
     parallel_for(rows, kRowGrain / (columns + 1), [&](int64_t begin, int64_t end) {
       const int64_t at = begin * columns;
       rows_backward(in + at, target + begin, keep + 2 * begin, share, out + at, end - begin,
-                    columns, into == Into::add);
+                    columns, into == Into::add, past);
     });
   });
 }
