@@ -156,6 +156,9 @@ Frame input_frame(const Geometry& p) {
                (p.ow - 1) * p.stride + p.k);
 }
 
+// Whether a row is one of an image's; a product passes over the others, which are zeros.
+bool inside(int64_t row, int64_t rows) { return row >= 0 && row < rows; }
+
 // Images a chunk, at least some microseconds of work.
 int64_t image_grain(const Geometry& p) {
   return 1 + (int64_t{1} << 18) / (p.oh * p.ow * p.k * p.k * p.ci * p.co + 1);
@@ -174,9 +177,11 @@ void forward(const Geometry& p, const float* x, const float* w, float* y, Channe
       const float* const from = frame.hold(x + image * p.h * p.w * p.ci);
       float* const to = y + image * pixels * p.co;
       for (int64_t i = 0; i < p.oh; ++i) {
-        for (int64_t ky = 0; ky < p.k; ++ky)
-          runs[static_cast<size_t>(ky)] = {from + (i * p.stride + ky) * pitch, p.stride * p.ci,
-                                           p.k * p.ci};
+        for (int64_t ky = 0; ky < p.k; ++ky) {
+          const int64_t row = i * p.stride + ky;
+          runs[static_cast<size_t>(ky)] = {inside(row - p.top, p.h) ? from + row * pitch : nullptr,
+                                           p.stride * p.ci, p.k * p.ci};
+        }
         panels_multiply(runs.data(), p.k, p.ow, panels.data<float>(), p.co, to + i * p.ow * p.co,
                         p.co, false);
       }
@@ -245,12 +250,14 @@ void backward_data(const Geometry& p, const float* dy, const float* w, float* dx
       const float* const from = frame.hold(dy + image * p.oh * p.ow * p.co);
       for (const PhasePair& pair : pairs) {
         const float* const base = from + (pair.columns.start - left) * p.co;
-        const int64_t start = pair.rows.start - top,
-                      taps = pair.columns.taps > 0 ? pair.rows.taps : 0;
+        const int64_t taps = pair.columns.taps > 0 ? pair.rows.taps : 0;
         for (int64_t u = 0; u < pair.rows.count; ++u) {
-          for (int64_t t = 0; t < taps; ++t)
-            runs[static_cast<size_t>(t)] = {base + (start + u + t) * pitch, p.co,
-                                            pair.columns.taps * p.co};
+          for (int64_t t = 0; t < taps; ++t) {
+            const int64_t row = pair.rows.start + u + t;
+            runs[static_cast<size_t>(t)] = {
+                inside(row, p.oh) ? base + (row - top) * pitch : nullptr, p.co,
+                pair.columns.taps * p.co};
+          }
           const int64_t row = image * p.h + pair.rows.first + u * p.stride;
           panels_multiply(runs.data(), taps, pair.columns.count, pair.panels.data<float>(), p.ci,
                           dx + (row * p.w + pair.columns.first) * p.ci, p.stride * p.ci, add);
@@ -274,13 +281,16 @@ void backward_weight(const Geometry& p, const float* x, const float* dy, Tensor&
       const float* const up = dy + image * p.oh * p.ow * p.co;
       for (int64_t i = 0; i < p.oh; i += block) {
         for (int64_t ky = 0; ky < p.k; ++ky) {
-          const PanelPixels pixels{from + (i * p.stride + ky) * pitch,
+          // Output rows whose window row ky lies in the image; the others add zeros.
+          const int64_t first = std::max(i, (p.top - ky + p.stride - 1) / p.stride);
+          const int64_t last = std::min({i + block, p.oh, (p.h - 1 + p.top - ky) / p.stride + 1});
+          const PanelPixels pixels{from + (first * p.stride + ky) * pitch,
                                    p.stride * p.ci,
                                    p.stride * pitch,
-                                   up + i * p.ow * p.co,
+                                   up + first * p.ow * p.co,
                                    p.co,
                                    p.ow * p.co,
-                                   std::min(block, p.oh - i),
+                                   std::max<int64_t>(last - first, 0),
                                    p.ow};
           panels_outer(pixels, m, p.co, sums.part(part) + ky * m * p.co, p.co,
                        image > begin || i > 0);

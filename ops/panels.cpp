@@ -5,20 +5,21 @@
 namespace enas {
 namespace {
 
-// Vectors of columns, shared out to panels of nearly equal width; panels.simd.cpp does the same.
+// Vectors of columns, shared out to panels of nearly equal width;
+// panels.simd.cpp does the same.
 struct Layout {
   explicit Layout(int64_t n) : columns(n) {
-    int floats = 0, most = 0, few = 0;
-    panels_geometry(&floats, &most, &few);
+    int floats = 0, most = 0;
+    panels_geometry(&floats, &most);
     width = floats;
-    const int64_t rest = n % width;
-    quads = n > width && rest > 0 && rest <= few;
+    fold = panels_fold(n);
     total = (n + width - 1) / width;
     count = (total + most - 1) / most;
   }
   int64_t first(int64_t p) const { return total * p / count * width; }  // column
   int64_t columns, width, total, count;
-  bool quads;  // the last columns lie four rows a vector, behind the whole vectors of their panel
+  int64_t fold;  // > 1: the last columns lie so many rows a vector, behind their
+                 // panel's whole ones
 };
 
 }  // namespace
@@ -34,24 +35,29 @@ void panels_pack(const float* w, int64_t row, int64_t column, int64_t at, int64_
   for (int64_t p = 0; p < shape.count; ++p) {
     const int64_t first = shape.first(p), padded = shape.first(p + 1) - first;
     const int64_t used = std::min(padded, columns - first);
-    const bool quads = shape.quads && used < padded && total >= kQuadDepth;
-    const int64_t pitch = quads ? padded - shape.width : padded;
+    const int64_t fold = used < padded && total >= kFoldDepth ? shape.fold : 1;
+    const int64_t pitch = fold > 1 ? padded - shape.width : padded;
     float* const panel = panels + total * first;
     float* to = panel + at * pitch;
-    // A ragged last vector ends with the last column; of a matrix narrower than one, with zeros.
+    // A ragged last vector ends with the last column; of a matrix narrower than
+    // one, with zeros.
     const int64_t whole = used == padded ? padded : padded - shape.width;
     const int64_t ragged = columns < shape.width ? 0 : used - shape.width;
     for (int64_t k = 0; k < depth; ++k, to += pitch) {
       const float* const from = w + k * row + first * column;
-      for (int64_t j = 0; j < whole; ++j) to[j] = from[j * column];
+      if (column == 1) {
+        std::copy_n(from, whole, to);
+      } else {
+        for (int64_t j = 0; j < whole; ++j) to[j] = from[j * column];
+      }
       for (int64_t j = whole; j < pitch; ++j) {
         const int64_t source = ragged + j - whole;
         to[j] = source < used ? from[source * column] : 0.0f;
       }
-      if (!quads) continue;
-      float* const four = panel + total * pitch + (at + k) / 4 * shape.width + (at + k) % 4;
-      for (int64_t j = 0; j < 4; ++j)
-        four[4 * j] = whole + j < used ? from[(whole + j) * column] : 0.0f;
+      if (fold == 1) continue;
+      float* const few = panel + total * pitch + (at + k) / fold * shape.width + (at + k) % fold;
+      for (int64_t j = 0; j < shape.width / fold; ++j)
+        few[fold * j] = whole + j < used ? from[(whole + j) * column] : 0.0f;
     }
   }
 }

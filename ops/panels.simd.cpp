@@ -1,4 +1,5 @@
-// Products by panels (ops/panels.h): tiles of rows of a and all columns of a panel.
+// Products by panels (ops/panels.h): tiles of rows of a and all columns of a
+// panel.
 #if defined(__AVX512F__)
 #include <immintrin.h>
 #endif
@@ -7,10 +8,15 @@
 
 namespace enas::ENAS_ISA_NAMESPACE {
 
-void panels_geometry(int* width, int* vectors, int* quad) {
+void panels_geometry(int* width, int* vectors) {
   *width = kWidth;
   *vectors = kMostVectors;
-  *quad = kQuad;
+}
+// At most half a vector, as 8 of 72 columns or 4 of 36, would fill it badly.
+int64_t panels_fold(int64_t columns) {
+  const int64_t rest = columns % kWidth;
+  if (kWidth < 16 || columns < kWidth || rest == 0 || rest > 8) return 1;
+  return rest > 4 ? 2 : 4;
 }
 
 namespace {
@@ -24,8 +30,8 @@ struct Task {
   int64_t ldc;
   Columns columns;
   bool add;
-  const float* quads;  // null: none
-  int64_t quad_columns;
+  const float* folds;  // vectors of the last columns, `fold` rows in each; null: none
+  int64_t fold, fold_columns;
 };
 
 // Rows [first, first + R), all columns of the panel.
@@ -40,6 +46,10 @@ inline void tile(const Task& task, int64_t first) {
   const float* b = task.panel;
   for (int64_t s = 0; s < task.count; ++s) {
     const int64_t lda = task.runs[s].stride, depth = task.runs[s].depth;
+    if (task.runs[s].a == nullptr) {
+      b += depth * V * kWidth;
+      continue;
+    }
     const float* a = task.runs[s].a + first * lda;
     for (int64_t k = 0; k < depth; ++k, b += V * kWidth) {
       Floats row[V];
@@ -54,27 +64,35 @@ inline void tile(const Task& task, int64_t first) {
 }
 
 #if defined(__AVX512F__)
-// At most four columns past whole vectors, as of 20 or 36, would fill a quarter of their vector:
-// it holds them for four rows of the matrix at once, lane 4 column + k % 4, and its sums are folded
-// at the end. Adds four rows of c, or fewer.
-template <int R>
-inline void fold_quads(float* c, int64_t ldc, const Floats (&folded)[R], int from, int64_t columns,
-                       bool add) {
-  Floats four[4];
-  UNROLL for (int i = 0; i < 4; ++i) four[i] = from + i < R ? folded[from + i] : splat(0.0f);
-  const __m512 sums = sums_of_fours(four);
-  const auto mask = static_cast<__mmask8>((1 << columns) - 1);
-  const __m128 rows[] = {
-      _mm512_maskz_extractf32x4_ps(0xf, sums, 0), _mm512_maskz_extractf32x4_ps(0xf, sums, 1),
-      _mm512_maskz_extractf32x4_ps(0xf, sums, 2), _mm512_maskz_extractf32x4_ps(0xf, sums, 3)};
-  UNROLL for (int i = 0; i < 4; ++i) {
-    if (from + i >= R) continue;
+// The columns past whole vectors: with F = 4 a vector holds at most four of
+// them for four rows of the matrix, lane F column + k % F, with F = 2 at most
+// eight for two rows. Its sums are folded at the end. Adds to four rows of c,
+// or fewer.
+template <int F, int R>
+inline void fold_rows(float* c, int64_t ldc, const Floats (&folded)[R], int from, int64_t columns,
+                      bool add) {
+  const auto mask = static_cast<__mmask16>((1 << columns) - 1);
+  const auto put = [&](int i, Floats row) {
     float* const to = c + (from + i) * ldc;
-    _mm_mask_storeu_ps(to, mask, add ? _mm_maskz_loadu_ps(mask, to) + rows[i] : rows[i]);
+    _mm512_mask_storeu_ps(to, mask, add ? _mm512_maskz_loadu_ps(mask, to) + row : row);
+  };
+  if constexpr (F == 4) {
+    Floats four[4];
+    UNROLL for (int i = 0; i < 4; ++i) four[i] = from + i < R ? folded[from + i] : splat(0.0f);
+    const Floats sums = sums_of_fours(four);
+    if (from + 0 < R) put(0, sums);
+    if (from + 1 < R) put(1, _mm512_maskz_shuffle_f32x4(0xffff, sums, sums, 0x55));
+    if (from + 2 < R) put(2, _mm512_maskz_shuffle_f32x4(0xffff, sums, sums, 0xaa));
+    if (from + 3 < R) put(3, _mm512_maskz_shuffle_f32x4(0xffff, sums, sums, 0xff));
+  } else {
+    UNROLL for (int i = 0; i < 4; ++i) {
+      if (from + i < R) put(i, sums_of_twos(folded[from + i]));
+    }
   }
 }
 
-// Rows of a in fours: an address needs a base and a step, and few registers hold all.
+// Rows of a in fours: an address needs a base and a step, and few registers
+// hold all.
 template <int R>
 struct RowsInFours {
   RowsInFours(const float* a, int64_t lda) : step(lda), step3(3 * lda) {
@@ -92,12 +110,15 @@ struct RowsInFours {
   const float* base[(R + 3) / 4];
   int64_t step, step3;
 };
-// What `steps` rows of the matrix add; four of them are one vector of quads.
-template <int steps, int R, int W>
-inline void add_quads(RowsInFours<R>& a, const float*& b, Floats quad, Floats (&sum)[R][W],
-                      Floats (&folded)[R]) {
-  UNROLL for (int i = 0; i < R; ++i) {
-    folded[i] += (steps == 4 ? four_of_each(a.row(i)) : splat(*a.row(i))) * quad;
+// What `steps` rows of the matrix add, whole folds of them or one row.
+template <int F, int steps, int R, int W>
+inline void add_rows(RowsInFours<R>& a, const float*& b, const Floats (&few)[(steps + F - 1) / F],
+                     Floats (&sum)[R][W], Floats (&folded)[R]) {
+  UNROLL for (int k = 0; k < steps; k += F) {
+    UNROLL for (int i = 0; i < R; ++i) {
+      const float* const row = a.row(i) + k;
+      folded[i] += (steps >= F ? few_of_each<F>(row) : splat(*row)) * few[k / F];
+    }
   }
   UNROLL for (int k = 0; k < steps; ++k) {
     Floats row[W];
@@ -110,8 +131,8 @@ inline void add_quads(RowsInFours<R>& a, const float*& b, Floats quad, Floats (&
   a.advance(steps);
   b += steps * W * kWidth;
 }
-template <int R, int V>
-inline void quad_tile(const Task& task, int64_t first) {
+template <int F, int R, int V>
+inline void folded_tile(const Task& task, int64_t first) {
   constexpr int W = V - 1;  // whole vectors
   Floats sum[R][W], folded[R];
   float* c = task.c + first * task.ldc;
@@ -123,25 +144,33 @@ inline void quad_tile(const Task& task, int64_t first) {
     }
   }
   asm("" : "+r"(c), "+r"(ldc));
-  const float *b = task.panel, *quad = task.quads;
-  int64_t at = 0;  // row of the matrix; a quad may begin in one run and end in the next
+  const float *b = task.panel, *few = task.folds;
+  int64_t at = 0;  // row of the matrix; a fold may begin in one run and end in the next
   for (int64_t s = 0; s < task.count; ++s) {
-    RowsInFours<R> a(task.runs[s].a + first * task.runs[s].stride, task.runs[s].stride);
     int64_t left = task.runs[s].depth;
+    if (task.runs[s].a == nullptr) {
+      at += left, b += left * W * kWidth;
+      continue;
+    }
+    RowsInFours<R> a(task.runs[s].a + first * task.runs[s].stride, task.runs[s].stride);
     const auto one_row = [&] {
-      const auto lanes = static_cast<__mmask16>(0x1111 << at % 4);
-      add_quads<1>(a, b, _mm512_maskz_loadu_ps(lanes, quad + at / 4 * kWidth), sum, folded);
+      const auto lanes = static_cast<__mmask16>((F == 4 ? 0x1111 : 0x5555) << at % F);
+      add_rows<F, 1>(a, b, {_mm512_maskz_loadu_ps(lanes, few + at / F * kWidth)}, sum, folded);
       --left, ++at;
     };
-    while (at % 4 != 0 && left > 0) one_row();
-    for (; left >= 4; left -= 4, at += 4) add_quads<4>(a, b, load(quad + at * 4), sum, folded);
+    while (at % F != 0 && left > 0) one_row();
+    for (; left >= 4; left -= 4, at += 4) {
+      Floats four[4 / F];
+      UNROLL for (int k = 0; k < 4 / F; ++k) four[k] = load(few + (at / F + k) * kWidth);
+      add_rows<F, 4>(a, b, four, sum, folded);
+    }
     while (left > 0) one_row();
   }
   UNROLL for (int i = 0; i < R; ++i) {
     UNROLL for (int j = 0; j < W; ++j) store(c + i * ldc + j * kWidth, sum[i][j]);
   }
   UNROLL for (int i = 0; i < R; i += 4)
-      fold_quads(c + W * kWidth, ldc, folded, i, task.quad_columns, task.add);
+      fold_rows<F>(c + W * kWidth, ldc, folded, i, task.fold_columns, task.add);
 }
 #endif
 
@@ -151,7 +180,8 @@ void tile_of(int64_t rows, const Task& task, int64_t first) {
   if (rows == R) {
 #if defined(__AVX512F__)
     if constexpr (V > 1) {
-      if (task.quads != nullptr) return quad_tile<R, V>(task, first);
+      if (task.folds != nullptr && task.fold == 4) return folded_tile<4, R, V>(task, first);
+      if (task.folds != nullptr) return folded_tile<2, R, V>(task, first);
     }
 #endif
     return tile<R, V>(task, first);
@@ -179,11 +209,10 @@ void panels_multiply(const PanelRun* runs, int64_t count, int64_t rows, const fl
   int64_t depth = 0;
   for (int64_t s = 0; s < count; ++s) depth += runs[s].depth;
   each_panel(columns, [&](int64_t first, int64_t vectors, const Columns& part) {
-    Task task{runs, count, panels + depth * first, c + first, ldc, part, add, nullptr, 0};
-    task.quad_columns = columns % kWidth;
-    if (depth >= kQuadDepth && columns > kWidth && task.quad_columns > 0 &&
-        task.quad_columns <= kQuad && first + vectors * kWidth > columns)
-      task.quads = task.panel + depth * (vectors - 1) * kWidth;
+    Task task{runs, count, panels + depth * first, c + first, ldc, part, add, nullptr, 0, 0};
+    task.fold = panels_fold(columns), task.fold_columns = columns % kWidth;
+    if (depth >= kFoldDepth && task.fold > 1 && first + vectors * kWidth > columns)
+      task.folds = task.panel + depth * (vectors - 1) * kWidth;
     panel<kMostVectors>(vectors, rows, task);
   });
 }

@@ -67,7 +67,7 @@ inline void quad_outer(const OuterTask& task, int64_t first) {
       const Floats four = each_of_four(dy + W * kWidth);
       Floats row[W];
       UNROLL for (int j = 0; j < W; ++j) row[j] = load(dy + j * kWidth);
-      UNROLL for (int i = 0; i < Q; ++i) folded[i] += four_of_each(x + 4 * i) * four;
+      UNROLL for (int i = 0; i < Q; ++i) folded[i] += few_of_each<4>(x + 4 * i) * four;
       UNROLL for (int i = 0; i < R; ++i) {
         const Floats factor = splat(x[i]);
         UNROLL for (int j = 0; j < W; ++j) sum[i][j] += factor * row[j];

@@ -76,6 +76,29 @@ TEST(Panels, MultiplyEveryRemainder) {
   });
 }
 
+// A run of zeros without an address: its rows of the matrix are passed over.
+TEST(Panels, RunsOfZerosArePassedOver) {
+  on_each_isa([] {
+    for (const int64_t columns : kColumns) {
+      for (const int64_t depth : {3, 8, 9}) {
+        constexpr int64_t kRows = 5;
+        const std::vector<float> a = numbers(kRows * depth, 1), w = numbers(4 * depth * columns, 2);
+        const std::vector<float> zeros(a.size());
+        Tensor panels({panels_size(4 * depth, columns)});
+        panels_pack(w.data(), columns, 1, 0, 4 * depth, 4 * depth, columns, panels.data<float>());
+        const auto product = [&](const float* nothing) {
+          std::vector<float> c(static_cast<size_t>(kRows * columns));
+          const PanelRun zero{nothing, depth, depth}, run{a.data(), depth, depth};
+          const PanelRun runs[] = {zero, run, zero, run};
+          panels_multiply(runs, 4, kRows, panels.data<float>(), columns, c.data(), columns, false);
+          return c;
+        };
+        EXPECT_EQ(product(nullptr), product(zeros.data())) << columns << " columns";
+      }
+    }
+  });
+}
+
 // As the gradient of weights of a window: pixels in rows with a pitch of their own.
 void expect_outer(int64_t m, int64_t columns, int64_t rows, int64_t pixels, bool add) {
   const int64_t x_pixel = m + 1, x_row = pixels * x_pixel + 2, ldw = columns + 3;
