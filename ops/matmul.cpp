@@ -4,6 +4,7 @@
 #include "tensor/blas.h"
 #include "tensor/dispatch.h"
 #include "tensor/packed_gemm.h"
+#include "tensor/single_gemm.h"
 #include "tensor/stacked_gemm.h"
 
 namespace enas {
@@ -69,12 +70,17 @@ Var matmul(const Var& a, const Var& b, Transpose ta, Transpose tb) {
 
 namespace {
 
-// f32 products that are worth packing for: a 2240 x 1000 x 10000 decoder and its gradients. False
-// where BLAS does as well.
+// f32 products that are worth packing for: a 2240 x 1000 x 10000 decoder and its gradients ahead,
+// a step's 64 x 1000 x 2000 on the way. False where BLAS does as well.
 bool multiply_packed(const Tensor& a, const Tensor& b, Tensor& c, bool turn_a, bool turn_b,
                      Into into) {
   constexpr int64_t kManyRows = 256, kWide = 64;
   const int64_t m = c.size(0), n = c.size(1), k = a.size(turn_a ? 0 : 1);
+  if (single_gemm_suits(turn_a, turn_b, m, n, k)) {
+    single_gemm(turn_a, turn_b, m, n, k, a.data<float>(), a.size(1), b.data<float>(), b.size(1),
+                into == Into::add, c.data<float>(), n);
+    return true;
+  }
   if (m < kManyRows || n < kWide || k < kWide) return false;
   if (turn_a) {
     if (turn_b) return false;

@@ -4,6 +4,7 @@
 
 #include "tensor/blas.h"
 #include "tensor/dispatch.h"
+#include "tensor/single_gemm.h"
 #include "tensor/stacked_gemm.h"
 #include "tensor/thread_pool.h"
 
@@ -70,12 +71,18 @@ const T* stack(Blocks list, Tensor Contribution::*member, Tensor& scratch) {
 
 // All blocks in order of recording, in one product that packs their rows by itself.
 void add_packed(Blocks list, Tensor& dw, bool add) {
+  const int64_t m = dw.size(0), n = dw.size(1);
+  if (list.size() == 1 && single_gemm_suits(true, false, m, n, list[0].a.size(0))) {
+    single_gemm(true, false, m, n, list[0].a.size(0), list[0].a.data<float>(), m,
+                list[0].b.data<float>(), n, add, dw.data<float>(), n);
+    return;
+  }
   std::vector<RowBlock> blocks;
   for (size_t i = 0; i < list.size(); ++i) {
     const Contribution& one = recorded(list, i);
     blocks.push_back({one.a.data<float>(), one.b.data<float>(), one.a.size(0)});
   }
-  stacked_gemm(blocks, dw.size(0), dw.size(1), add, dw.data<float>());
+  stacked_gemm(blocks, m, n, add, dw.data<float>());
 }
 
 template <class T>
