@@ -148,20 +148,23 @@ class FastImage {
   }
   void data_gradient(const float* x, float* dx, bool add, float* sums) {
     const int64_t row = g_.width * g_.channels;
+    // Of a plain x the gradient of a is that of x, and nobody takes sums.
+    const bool plain = !add && !w_.load.affine().affine && !w_.load.affine().relu;
+    const int64_t step = plain ? g_.height : block_rows_;
     if (rows_.empty()) {
       rows_ = FloatScratch(block_rows_ * row);
       plane_ = FloatScratch((g_.width + 2) * g_.channels + kSlack);
     }
-    for (int64_t r = 0; r < g_.height; r += block_rows_) {
-      const int64_t last = std::min(r + block_rows_, g_.height);
+    for (int64_t r = 0; r < g_.height; r += step) {
+      const int64_t last = std::min(r + step, g_.height);
+      float* const da = plain ? dx + r * row : rows_.data();
       if (g_.stride == 1) {
-        depthwise_rows(&w_.transposed, dt_frame_.data(), w_.flipped_lanes.data(), r, last,
-                       rows_.data());
+        depthwise_rows(&w_.transposed, dt_frame_.data(), w_.flipped_lanes.data(), r, last, da);
       } else {
         depthwise_rows_back_stride2(&w_.plan, dt_frame_.data(), w_.lanes.data(), r, last,
-                                    plane_.data(), rows_.data());
+                                    plane_.data(), da);
       }
-      w_.load.sums(x + r * row, rows_.data(), 1, dx + r * row, add, (last - r) * g_.width, sums);
+      if (!plain) w_.load.sums(x + r * row, da, 1, dx + r * row, add, (last - r) * g_.width, sums);
     }
   }
   // What the images gave: dd [K, K, C] and dP [C, Cout].
