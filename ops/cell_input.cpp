@@ -134,7 +134,7 @@ void joined_input_gradient(const Tensor& dz, const Tensor& w, Grad& dx, Grad& ds
 
 namespace {
 
-constexpr int64_t kGrain = 16384;  // elements a chunk
+constexpr int64_t kGrain = 6400;  // elements a chunk
 
 // Columns [first, first + K) of out = x [B, K] * mask.
 void masked_part(const Tensor& x, const Tensor& mask, Tensor& out, int64_t first) {

@@ -70,12 +70,13 @@ __attribute__((noinline)) void tile(int64_t k, const float* a, int64_t lda, cons
     b += kSteps * V * kWidth, ahead += kSteps * stride;
   };
   if constexpr (lies == Lies::in_rows && kSteps == 2) {
-    // And for the rows of the next tile: half of A was written by another core.
+    // And for the rows of the next tile, to the second cache: half of A was written by another
+    // core. In the first they would take the place of the panel.
     const float* rows = a + R * lda;
     for (; k >= kLine; k -= kLine, rows += kLine - kTileRows * lda) {
       for (int i = 0; i < kTileRows; ++i, rows += lda) {
         asm volatile("" : "+r"(rows));
-        __builtin_prefetch(rows);
+        __builtin_prefetch(rows, 0, 2);
         round();
       }
     }
@@ -152,20 +153,23 @@ void stacked_gemm_geometry(int64_t* tile_rows, int64_t* block_rows) {
   *block_rows = kStackBlock;
 }
 
-// Rows [at, at + rows) of a block of `depth` rows get a[rows x m], in tiles of nearly equal width.
+// Rows [at, at + rows) of a block of rows get a[rows x m], in tiles of nearly equal width, `pitch`
+// floats apart. Row by row, as they lie in memory: what a core reads ahead by itself is then of
+// use.
 void stacked_gemm_tiles(int64_t rows, int64_t m, const float* a, int64_t lda, int64_t at,
-                        int64_t depth, float* to) {
+                        int64_t pitch, float* to) {
   const int64_t tiles = (m + kTileRows - 1) / kTileRows;
-  for (int64_t t = 0; t < tiles; ++t) {
-    const int64_t first = m * t / tiles, height = m * (t + 1) / tiles - first;
-    const float* from = a + first;
-    float* out = to + first * depth + at * height;
-    for (int64_t l = 0; l < rows; ++l, from += lda, out += height) {
-      if (height == kTileRows) {
-        UNROLL for (int i = 0; i < kTileRows; ++i) out[i] = from[i];
-      } else {
-        for (int64_t i = 0; i < height; ++i) out[i] = from[i];
+  for (int64_t l = at; l < at + rows; ++l, a += lda) {
+    if (m % kTileRows == 0) {
+      float* out = to + l * kTileRows;
+      for (int64_t j = 0; j < m; j += kTileRows, out += pitch) {
+        UNROLL for (int i = 0; i < kTileRows; ++i) out[i] = a[j + i];
       }
+      continue;
+    }
+    for (int64_t t = 0; t < tiles; ++t) {
+      const int64_t first = m * t / tiles, height = m * (t + 1) / tiles - first;
+      for (int64_t i = 0; i < height; ++i) to[t * pitch + l * height + i] = a[first + i];
     }
   }
 }
@@ -181,8 +185,8 @@ void stacked_gemm_panel(int64_t rows, int64_t columns, int64_t padded, const flo
 }
 
 template <int V>
-void stacked(int64_t m, int64_t columns, int64_t k, const float* a, const float* b, float* c,
-             int64_t ldc, bool add, const char* const* ahead, int64_t ahead_bytes) {
+void stacked(int64_t m, int64_t columns, int64_t k, const float* a, int64_t pitch, const float* b,
+             float* c, int64_t ldc, bool add, const char* const* ahead, int64_t ahead_bytes) {
   constexpr int kColumns = V * kWidth;
   float padded[kTileRows * kColumns] __attribute__((aligned(64)));
   const int64_t tiles = (m + kTileRows - 1) / kTileRows, stride = (ahead_bytes + k - 1) / k;
@@ -190,11 +194,11 @@ void stacked(int64_t m, int64_t columns, int64_t k, const float* a, const float*
     const int64_t first = m * t / tiles, height = m * (t + 1) / tiles - first;
     float* const to = c + first * ldc;
     if (columns == kColumns) {
-      tile_of<Lies::in_tiles, kTileRows, V>(height, k, a + first * k, 0, b, to, ldc, add, ahead[t],
+      tile_of<Lies::in_tiles, kTileRows, V>(height, k, a + t * pitch, 0, b, to, ldc, add, ahead[t],
                                             stride);
       continue;
     }
-    tile_of<Lies::in_tiles, kTileRows, V>(height, k, a + first * k, 0, b, padded, kColumns, false,
+    tile_of<Lies::in_tiles, kTileRows, V>(height, k, a + t * pitch, 0, b, padded, kColumns, false,
                                           ahead[t], stride);
     for (int64_t i = 0; i < height; ++i) {
       for (int64_t j = 0; j < columns; ++j)
@@ -204,19 +208,20 @@ void stacked(int64_t m, int64_t columns, int64_t k, const float* a, const float*
 }
 
 template <int V>
-void stacked_of(int vectors, int64_t m, int64_t columns, int64_t k, const float* a, const float* b,
-                float* c, int64_t ldc, bool add, const char* const* ahead, int64_t ahead_bytes) {
-  if (vectors == V) return stacked<V>(m, columns, k, a, b, c, ldc, add, ahead, ahead_bytes);
+void stacked_of(int vectors, int64_t m, int64_t columns, int64_t k, const float* a, int64_t pitch,
+                const float* b, float* c, int64_t ldc, bool add, const char* const* ahead,
+                int64_t ahead_bytes) {
+  if (vectors == V) return stacked<V>(m, columns, k, a, pitch, b, c, ldc, add, ahead, ahead_bytes);
   if constexpr (V > 1)
-    stacked_of<V - 1>(vectors, m, columns, k, a, b, c, ldc, add, ahead, ahead_bytes);
+    stacked_of<V - 1>(vectors, m, columns, k, a, pitch, b, c, ldc, add, ahead, ahead_bytes);
 }
 
-// C[m x columns] (+)= A^T B of one block of `k` rows: A in tiles, B a panel. While tile t is
-// computed, `ahead_bytes` from ahead[t] on are asked for.
+// C[m x columns] (+)= A^T B of one block of `k` rows: A in tiles, `pitch` floats apart, B a panel.
+// While tile t is computed, `ahead_bytes` from ahead[t] on are asked for.
 void stacked_gemm_block(int vectors, int64_t m, int64_t columns, int64_t k, const float* a,
-                        const float* b, float* c, int64_t ldc, bool add, const char* const* ahead,
-                        int64_t ahead_bytes) {
-  stacked_of<kTileVectors>(vectors, m, columns, k, a, b, c, ldc, add, ahead, ahead_bytes);
+                        int64_t pitch, const float* b, float* c, int64_t ldc, bool add,
+                        const char* const* ahead, int64_t ahead_bytes) {
+  stacked_of<kTileVectors>(vectors, m, columns, k, a, pitch, b, c, ldc, add, ahead, ahead_bytes);
 }
 
 }  // namespace enas::ENAS_ISA_NAMESPACE

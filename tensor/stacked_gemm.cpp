@@ -12,12 +12,13 @@ namespace enas {
 
 ISA_SELECT(stacked_gemm_geometry, void(int64_t* tile_rows, int64_t* block_rows));
 ISA_SELECT(stacked_gemm_tiles, void(int64_t rows, int64_t m, const float* a, int64_t lda,
-                                    int64_t at, int64_t depth, float* to));
+                                    int64_t at, int64_t pitch, float* to));
 ISA_SELECT(stacked_gemm_panel, void(int64_t rows, int64_t columns, int64_t padded, const float* b,
                                     int64_t ldb, float* to));
 ISA_SELECT(stacked_gemm_block,
-           void(int vectors, int64_t m, int64_t columns, int64_t k, const float* a, const float* b,
-                float* c, int64_t ldc, bool add, const char* const* ahead, int64_t ahead_bytes));
+           void(int vectors, int64_t m, int64_t columns, int64_t k, const float* a, int64_t pitch,
+                const float* b, float* c, int64_t ldc, bool add, const char* const* ahead,
+                int64_t ahead_bytes));
 
 namespace {
 
@@ -64,7 +65,11 @@ class PartProduct {
     stacked_gemm_geometry(&tile_rows_, &block_);
     left_ = panels.first(part.first);
     width_ = panels.first(part.last) - left_;
-    scratch_ = Tensor({(part.m + width_) * block_});
+    tiles_ = (part.m + tile_rows_ - 1) / tile_rows_;
+    // A row is written to all tiles. A power of two apart they would share a few places of the
+    // first cache.
+    pitch_ = tile_rows_ * block_ + 16;
+    scratch_ = Tensor({tiles_ * pitch_ + width_ * block_});
   }
 
   void run(bool add, float* c) {
@@ -81,9 +86,9 @@ class PartProduct {
   void one_block(int64_t begin, int64_t end, int64_t next, bool add, float* c) {
     const int64_t depth = end - begin;
     float* const a = scratch_.data<float>();
-    float* const b = a + part_.m * block_;
+    float* const b = a + tiles_ * pitch_;
     each_run(rows_.a, begin, end, m_, [&](const float* from, int64_t at, int64_t count) {
-      stacked_gemm_tiles(count, part_.m, from + part_.top, m_, at, depth, a);
+      stacked_gemm_tiles(count, part_.m, from + part_.top, m_, at, pitch_, a);
     });
     each_run(rows_.b, begin, end, n_, [&](const float* from, int64_t at, int64_t count) {
       for (int64_t p = part_.first; p < part_.last; ++p) {
@@ -93,19 +98,18 @@ class PartProduct {
       }
     });
     ask_for(end, next);
-    const int64_t tiles = (part_.m + tile_rows_ - 1) / tile_rows_;
     for (int64_t p = part_.first; p < part_.last; ++p) {
       const int64_t first = panels_.first(p);
       stacked_gemm_block(static_cast<int>(panels_.padded(p) / panels_.width), part_.m,
-                         panels_.used(p), depth, a, b + (first - left_) * depth,
+                         panels_.used(p), depth, a, pitch_, b + (first - left_) * depth,
                          c + part_.top * n_ + first, n_, add,
-                         ahead_.data() + (p - part_.first) * tiles, 4 * std::max(part_.m, width_));
+                         ahead_.data() + (p - part_.first) * tiles_, 4 * std::max(part_.m, width_));
     }
   }
 
   // The rows of the next block, one a tile, while there are tiles.
   void ask_for(int64_t begin, int64_t end) {
-    const int64_t tiles = (part_.m + tile_rows_ - 1) / tile_rows_ * (part_.last - part_.first);
+    const int64_t tiles = tiles_ * (part_.last - part_.first);
     const auto* nothing = reinterpret_cast<const char*>(scratch_.data<float>());
     ahead_.assign(static_cast<size_t>(tiles), nothing);
     size_t at = 0;
@@ -120,7 +124,7 @@ class PartProduct {
   const Part part_;
   const int64_t m_, n_;
   const Panels& panels_;
-  int64_t tile_rows_ = 0, block_ = 0, left_ = 0, width_ = 0;
+  int64_t tile_rows_ = 0, block_ = 0, tiles_ = 0, pitch_ = 0, left_ = 0, width_ = 0;
   Tensor scratch_;
   std::vector<const char*> ahead_;
 };
