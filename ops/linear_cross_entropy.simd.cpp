@@ -1,5 +1,9 @@
 // Running maximum and sum of exponentials of rows, for ops/linear_cross_entropy.h.
-#include "tensor/simd.h"
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+#include "ops/row_sums.simd.h"
 
 namespace enas::ENAS_ISA_NAMESPACE {
 
@@ -38,11 +42,11 @@ void running(int64_t rows, int64_t columns, const float* tile, int64_t stride, b
     if (any_above(most, top)) {
       const float before = top;
       top = max_lane(most);
-      total *= exp(splat(before - top));
+      total *= exp_below(splat(before - top));
     }
     // Nothing but -infinity so far: any finite place to count from.
     const float from = top == -__builtin_inff() ? 0.0f : top;
-    UNROLL for (int j = 0; j < V; ++j) total += exp(x[j] - from);
+    UNROLL for (int j = 0; j < V; ++j) total += exp_below(x[j] - from);
     tops[r] = top;
     store(sums, total);
   }
