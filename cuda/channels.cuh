@@ -219,7 +219,7 @@ struct Out {
   bool add = false;
   Out() = default;
   explicit Out(const GradOut& g)
-      : at(g.wanted() ? Tensor(g.grad).data<T>() : nullptr), add(g.into == Into::add) {}
+      : at(g.wanted() ? g.tensor->data<T>() : nullptr), add(g.into == Into::add) {}
   __device__ __forceinline__ void put(int64_t i, T value) const {
     if (at != nullptr) at[i] = add ? at[i] + value : value;
   }

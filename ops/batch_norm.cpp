@@ -88,7 +88,7 @@ void backward(const Tensor& x, const NormValues& n, const Tensor& dy, const Tens
   if (grads.dx.wanted()) {
     const NormBackward<T> rule(loops.affine(), sums, n.batch, r.rows);
     const auto back = loops.backward(rule);
-    T* down = Tensor(grads.dx.grad).data<T>();
+    T* down = grads.dx.tensor->data<T>();
     const bool add = grads.dx.into == Into::add;
     parallel_for(r.rows, r.grain(), [&](int64_t first, int64_t last) {
       const auto put = [&](int64_t begin, int64_t end, int64_t i) {

@@ -10,6 +10,7 @@
 #include <span>
 
 #include "ops/channel_stats.h"
+#include "ops/grad_out.h"
 
 namespace enas {
 
@@ -34,17 +35,6 @@ struct NormValues {
   bool relu = false;
   bool batch = true;  // the gradient flows through the statistics
 };
-// A gradient to be written; undefined where it is not wanted.
-struct GradOut {
-  Tensor grad;
-  Into into = Into::write;
-  bool wanted() const { return grad.defined(); }
-};
-inline GradOut grad_out(Grad& g) {
-  if (!g.needed()) return {};
-  const Into into = g.into();
-  return {g.tensor(), into};
-}
 struct NormGrads {
   GradOut dx, dscale, doffset;
 };

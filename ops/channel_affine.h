@@ -47,7 +47,7 @@ struct NormSums {
 
   static void put(const GradOut& out, const std::vector<double>& values) {
     if (!out.wanted()) return;
-    T* to = Tensor(out.grad).data<T>();
+    T* to = out.tensor->data<T>();
     for (size_t c = 0; c < values.size(); ++c) {
       to[c] = static_cast<T>(out.into == Into::add ? static_cast<double>(to[c]) + values[c]
                                                    : values[c]);

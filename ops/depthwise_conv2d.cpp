@@ -59,7 +59,7 @@ void backward(const ImageWindow& g, const T* x, const T* w, bool relu, const T* 
             image.weight_gradient();
           }
           if (!dx.wanted()) continue;
-          image.data_gradient(x + n * g.size(), Tensor(dx.grad).data<T>() + n * g.size(),
+          image.data_gradient(x + n * g.size(), dx.tensor->data<T>() + n * g.size(),
                               dx.into == Into::add, sums.data());
         }
         parts[group] = image.take_weight_gradient();

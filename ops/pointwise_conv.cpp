@@ -43,15 +43,11 @@ std::vector<Tensor> values_of(std::span<const Var> vars) {
   return values;
 }
 
-// The gradients that are wanted.
-std::vector<GradientSlot> slots_of(std::span<Grad> grads) {
-  std::vector<GradientSlot> slots(grads.size());
-  for (size_t i = 0; i < grads.size(); ++i) {
-    if (!grads[i].needed()) continue;
-    slots[i].into = grads[i].into();
-    slots[i].tensor = &grads[i].tensor();
-  }
-  return slots;
+std::vector<GradOut> outs_of(std::span<Grad> grads) {
+  std::vector<GradOut> outs;
+  outs.reserve(grads.size());
+  for (Grad& g : grads) outs.push_back(grad_out(g));
+  return outs;
 }
 
 }  // namespace
@@ -84,8 +80,8 @@ RawConv pointwise_conv(std::span<const Var> sources, std::span<const Var> weight
   result.y =
       record("pointwise_conv", std::span<const Input>(inputs), y,
              [x = std::move(x), w = std::move(w), relu_on_load](const Tensor& dy, Grads& grads) {
-               const std::vector<GradientSlot> dw = slots_of(grads.subspan(x.size()));
-               const std::vector<GradientSlot> dx = slots_of(grads.first(x.size()));
+               const std::vector<GradOut> dw = outs_of(grads.subspan(x.size()));
+               const std::vector<GradOut> dx = outs_of(grads.first(x.size()));
                dispatch<cpu::pointwise_conv_backward, cuda::pointwise_conv_backward>(
                    dy, x, w, relu_on_load, dx, dw);
              });
@@ -201,14 +197,12 @@ void forward(Tensor& y, std::span<const Tensor> sources, std::span<const Tensor>
                  stats->variance.data<float>());
 }
 
-bool wanted(std::span<const GradientSlot> slots, size_t i) {
-  return i < slots.size() && slots[i].tensor != nullptr;
-}
+bool wanted(std::span<const GradOut> outs, size_t i) { return i < outs.size() && outs[i].wanted(); }
 
 // What backward needs of the gradients: of the sources, packed weights; of the weights, sums.
 struct Gradients {
-  Gradients(const Tensor& up, std::span<const Tensor> weights, std::span<const GradientSlot> of_x,
-            std::span<const GradientSlot> of_w)
+  Gradients(const Tensor& up, std::span<const Tensor> weights, std::span<const GradOut> of_x,
+            std::span<const GradOut> of_w)
       : dy(up), dx(of_x), dw(of_w), panels(of_x.size()) {
     const int64_t co = dy.size(3);
     for (size_t i = 0; i < std::max(dx.size(), dw.size()); ++i) {
@@ -252,14 +246,14 @@ struct Gradients {
   }
 
   const Tensor& dy;
-  std::span<const GradientSlot> dx, dw;
+  std::span<const GradOut> dx, dw;
   std::vector<Tensor> panels;
   int64_t through = 0, total = 0, widest = 0;  // channels of dx, elements of dw, channels at most
 };
 
 // One visit of dy and the sources for both gradients: each pass of its own would wait for memory.
 void backward(const Tensor& dy, std::span<const Tensor> sources, std::span<const Tensor> weights,
-              bool relu, std::span<const GradientSlot> dx, std::span<const GradientSlot> dw) {
+              bool relu, std::span<const GradOut> dx, std::span<const GradOut> dw) {
   const int64_t rows = dy.shape().rows(), co = dy.size(3);
   const Gradients grads(dy, weights, dx, dw);
   const auto scratch_of = [&] { return relu ? Tensor({kStrip * grads.widest}) : Tensor(); };
@@ -282,10 +276,10 @@ void backward(const Tensor& dy, std::span<const Tensor> sources, std::span<const
     });
   });
   int64_t at = 0;
-  for (const GradientSlot& slot : dw) {
-    if (slot.tensor == nullptr) continue;
-    sums.add_up(at, *slot.tensor, slot.into);
-    at += slot.tensor->numel();
+  for (const GradOut& out : dw) {
+    if (!out.wanted()) continue;
+    sums.add_up(at, *out.tensor, out.into);
+    at += out.tensor->numel();
   }
 }
 
@@ -307,10 +301,10 @@ void cpu::pointwise_conv_forward(Tensor& y, std::span<const Tensor> sources,
 
 void cpu::pointwise_conv_backward_data(const Tensor& dy, std::span<const Tensor> sources,
                                        std::span<const Tensor> weights, bool relu_on_load,
-                                       std::span<const GradientSlot> dx) {
+                                       std::span<const GradOut> dx) {
   if (dy.dtype() == DType::f32) return backward(dy, sources, weights, relu_on_load, dx, {});
   for (size_t i = 0; i < dx.size(); ++i) {
-    if (dx[i].tensor == nullptr) continue;
+    if (!dx[i].wanted()) continue;
     plain_backward_data(relu_on_load ? sources[i].data<double>() : nullptr,
                         weights[i].data<double>(), dy.data<double>(), dy.shape().rows(),
                         weights[i].size(0), dy.size(3), dx[i].into == Into::add,
@@ -319,10 +313,10 @@ void cpu::pointwise_conv_backward_data(const Tensor& dy, std::span<const Tensor>
 }
 
 void cpu::pointwise_conv_backward_weight(const Tensor& dy, std::span<const Tensor> sources,
-                                         bool relu_on_load, std::span<const GradientSlot> dw) {
+                                         bool relu_on_load, std::span<const GradOut> dw) {
   if (dy.dtype() == DType::f32) return backward(dy, sources, {}, relu_on_load, {}, dw);
   for (size_t i = 0; i < dw.size(); ++i) {
-    if (dw[i].tensor == nullptr) continue;
+    if (!dw[i].wanted()) continue;
     plain_backward_weight(sources[i].data<double>(), dy.data<double>(), dy.shape().rows(),
                           sources[i].size(3), dy.size(3), relu_on_load, dw[i].into == Into::add,
                           dw[i].tensor->data<double>());
@@ -331,8 +325,7 @@ void cpu::pointwise_conv_backward_weight(const Tensor& dy, std::span<const Tenso
 
 void cpu::pointwise_conv_backward(const Tensor& dy, std::span<const Tensor> sources,
                                   std::span<const Tensor> weights, bool relu_on_load,
-                                  std::span<const GradientSlot> dx,
-                                  std::span<const GradientSlot> dw) {
+                                  std::span<const GradOut> dx, std::span<const GradOut> dw) {
   if (dy.dtype() == DType::f32) return backward(dy, sources, weights, relu_on_load, dx, dw);
   pointwise_conv_backward_weight(dy, sources, relu_on_load, dw);
   pointwise_conv_backward_data(dy, sources, weights, relu_on_load, dx);

@@ -8,6 +8,7 @@
 
 #include "autograd/tape.h"
 #include "ops/channel_stats.h"
+#include "ops/grad_out.h"
 
 namespace enas {
 
@@ -19,27 +20,21 @@ inline RawConv pointwise_conv(const Var& source, const Var& weight, bool relu_on
   return pointwise_conv({&source, 1}, {&weight, 1}, relu_on_load, stats);
 }
 
-// The gradient of one source or weight; without a tensor where nobody wants it.
-struct GradientSlot {
-  Tensor* tensor = nullptr;
-  Into into = Into::write;
-};
-
 namespace cpu {
 // stats: not null where wanted; its tensors [Cout] exist and are filled.
 void pointwise_conv_forward(Tensor& y, std::span<const Tensor> sources,
                             std::span<const Tensor> weights, bool relu_on_load,
                             ChannelStats* stats);
-// One slot a source. Sources are read only with relu_on_load, and may be undefined without.
+// One gradient a source. Sources are read only with relu_on_load, and may be undefined without.
 void pointwise_conv_backward_data(const Tensor& dy, std::span<const Tensor> sources,
                                   std::span<const Tensor> weights, bool relu_on_load,
-                                  std::span<const GradientSlot> dx);
+                                  std::span<const GradOut> dx);
 void pointwise_conv_backward_weight(const Tensor& dy, std::span<const Tensor> sources,
-                                    bool relu_on_load, std::span<const GradientSlot> dw);
+                                    bool relu_on_load, std::span<const GradOut> dw);
 // Both in one visit of dy and the sources.
 void pointwise_conv_backward(const Tensor& dy, std::span<const Tensor> sources,
                              std::span<const Tensor> weights, bool relu_on_load,
-                             std::span<const GradientSlot> dx, std::span<const GradientSlot> dw);
+                             std::span<const GradOut> dx, std::span<const GradOut> dw);
 }  // namespace cpu
 namespace cuda {
 void pointwise_conv_forward(Tensor& y, std::span<const Tensor> sources,
@@ -47,12 +42,12 @@ void pointwise_conv_forward(Tensor& y, std::span<const Tensor> sources,
                             ChannelStats* stats);
 void pointwise_conv_backward_data(const Tensor& dy, std::span<const Tensor> sources,
                                   std::span<const Tensor> weights, bool relu_on_load,
-                                  std::span<const GradientSlot> dx);
+                                  std::span<const GradOut> dx);
 void pointwise_conv_backward_weight(const Tensor& dy, std::span<const Tensor> sources,
-                                    bool relu_on_load, std::span<const GradientSlot> dw);
+                                    bool relu_on_load, std::span<const GradOut> dw);
 void pointwise_conv_backward(const Tensor& dy, std::span<const Tensor> sources,
                              std::span<const Tensor> weights, bool relu_on_load,
-                             std::span<const GradientSlot> dx, std::span<const GradientSlot> dw);
+                             std::span<const GradOut> dx, std::span<const GradOut> dw);
 }  // namespace cuda
 
 }  // namespace enas

@@ -93,7 +93,7 @@ struct Parts {
 template <class T>
 Tensor place_of_dz(const Tensor& x, const SeparableValues& v, const SeparableGrads& grads) {
   const bool second = v.norm.mean.defined();
-  if (grads.dx.wanted() && !(second && grads.dx.into == Into::add)) return grads.dx.grad;
+  if (grads.dx.wanted() && !(second && grads.dx.into == Into::add)) return *grads.dx.tensor;
   return grads.dx.wanted() || second ? empty_like(x) : Tensor();
 }
 
@@ -112,7 +112,7 @@ void finish(const Tensor& x, const SeparableValues& v, const NormLoops<T>& load,
   const NormBackward<T> rule(load.affine(), sums, v.norm.batch, rows);
   const auto back = loops.backward(rule);
   const T *in = x.data<T>(), *up = dz.data<T>();
-  T* down = Tensor(grads.dx.grad).data<T>();
+  T* down = grads.dx.tensor->data<T>();
   parallel_for(rows, 16384 / channels, [&](int64_t begin, int64_t end) {
     const int64_t at = begin * channels;
     back(in + at, up + at, T(1), down + at, grads.dx.into == Into::add, end - begin);

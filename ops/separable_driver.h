@@ -27,7 +27,7 @@ inline int groups_of_images(const ImageWindow& g) {
 template <class T>
 void join_parts(const std::vector<std::vector<T>>& parts, const GradOut& out) {
   if (!out.wanted()) return;
-  T* to = Tensor(out.grad).data<T>();
+  T* to = out.tensor->data<T>();
   for (size_t i = 0; i < parts[0].size(); ++i) {
     T total = parts[0][i];
     for (size_t p = 1; p < parts.size(); ++p) total += parts[p][i];

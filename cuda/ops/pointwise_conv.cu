@@ -98,7 +98,7 @@ void pointwise_conv_forward(Tensor& y, std::span<const Tensor> sources,
 
 void pointwise_conv_backward_data(const Tensor& dy, std::span<const Tensor> sources,
                                   std::span<const Tensor> weights, bool relu_on_load,
-                                  std::span<const GradientSlot> dx) {
+                                  std::span<const GradOut> dx) {
   const int64_t rows = dy.shape().rows(), co = dy.size(3);
   visit_real(dy.dtype(), kOp, [&](auto tag) {
     using T = decltype(tag);
@@ -107,7 +107,7 @@ void pointwise_conv_backward_data(const Tensor& dy, std::span<const Tensor> sour
     up.sources.past[0] = static_cast<int>(co);
     up.sources.count = 1;
     for (size_t i = 0; i < dx.size(); ++i) {
-      if (dx[i].tensor == nullptr) continue;
+      if (!dx[i].wanted()) continue;
       const int64_t ci = weights[i].size(0);
       const TileOutput<T> out{dx[i].tensor->data<T>(),
                               relu_on_load ? sources[i].template data<T>() : nullptr,
@@ -120,12 +120,12 @@ void pointwise_conv_backward_data(const Tensor& dy, std::span<const Tensor> sour
 }
 
 void pointwise_conv_backward_weight(const Tensor& dy, std::span<const Tensor> sources,
-                                    bool relu_on_load, std::span<const GradientSlot> dw) {
+                                    bool relu_on_load, std::span<const GradOut> dw) {
   const int64_t rows = dy.shape().rows(), co = dy.size(3);
   visit_real(dy.dtype(), kOp, [&](auto tag) {
     using T = decltype(tag);
     for (size_t i = 0; i < dw.size(); ++i) {
-      if (dw[i].tensor == nullptr) continue;
+      if (!dw[i].wanted()) continue;
       const int64_t ci = sources[i].size(3);
       launch_weight_gradient(
           kOp, DepthMajor<T>{sources[i].template data<T>(), static_cast<int>(ci), relu_on_load},
@@ -137,7 +137,7 @@ void pointwise_conv_backward_weight(const Tensor& dy, std::span<const Tensor> so
 
 void pointwise_conv_backward(const Tensor& dy, std::span<const Tensor> sources,
                              std::span<const Tensor> weights, bool relu_on_load,
-                             std::span<const GradientSlot> dx, std::span<const GradientSlot> dw) {
+                             std::span<const GradOut> dx, std::span<const GradOut> dw) {
   pointwise_conv_backward_weight(dy, sources, relu_on_load, dw);
   pointwise_conv_backward_data(dy, sources, weights, relu_on_load, dx);
 }

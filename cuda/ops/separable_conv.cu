@@ -105,11 +105,11 @@ void data_backward(const ImageWindow& g, const Tensor& x, const SeparableValues&
                                     nullptr);
   }
   const bool beside = !grads.dx.wanted() || grads.dx.into == Into::add;
-  Tensor dz = beside ? empty_like(x) : grads.dx.grad;
+  Tensor dz = beside ? empty_like(x) : *grads.dx.tensor;
   Scratch sums(static_cast<size_t>(cut.blocks() * 2 * g.channels) * sizeof(T));
   Scratch table(static_cast<size_t>(3 * g.channels) * sizeof(T));
   launch_depthwise_data<T>("separable_conv", g, rule, cut, in, w, dt,
-                           Out<T>(GradOut{dz, Into::write}), sums.as<T>());
+                           Out<T>(GradOut{&dz, Into::write}), sums.as<T>());
   launch("separable_conv", finish_norm_sums<T>, warps_for(g.channels), sums.as<T>(), cut.blocks(),
          rule, static_cast<double>(cut.rows), v.norm.batch, Out<T>(grads.dscale),
          Out<T>(grads.doffset), table.as<T>());
@@ -133,8 +133,8 @@ void backward(const Tensor& x, const SeparableValues& v, const Tensor& dy,
   if (grads.dpointwise.wanted()) {
     launch_depthwise<T>("separable_conv", g, load.rule(), in, v.depthwise.data<T>(), t);
     gemm<T>("separable_conv", true, false, g.channels, out, rows, t, g.channels, up, out,
-            grads.dpointwise.into == Into::add ? T{1} : T{0},
-            Tensor(grads.dpointwise.grad).data<T>(), out);
+            grads.dpointwise.into == Into::add ? T{1} : T{0}, grads.dpointwise.tensor->data<T>(),
+            out);
   }
   gemm<T>("separable_conv", false, true, rows, g.channels, out, up, out, p, out, T{0}, t,
           g.channels);

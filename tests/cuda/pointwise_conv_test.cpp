@@ -58,13 +58,13 @@ TEST(CudaPointwiseConv, Forward) {
 }
 
 // Every third gradient is not wanted, every other one adds.
-std::vector<GradientSlot> slots_of(std::vector<Tensor>& gradients) {
-  std::vector<GradientSlot> slots(gradients.size());
-  for (size_t i = 0; i < slots.size(); ++i) {
+std::vector<GradOut> outs_of(std::vector<Tensor>& gradients) {
+  std::vector<GradOut> outs(gradients.size());
+  for (size_t i = 0; i < outs.size(); ++i) {
     if (i % 3 == 2) continue;
-    slots[i] = {&gradients[i], i % 2 == 0 ? Into::write : Into::add};
+    outs[i] = {&gradients[i], i % 2 == 0 ? Into::write : Into::add};
   }
-  return slots;
+  return outs;
 }
 std::vector<Tensor> copies(const std::vector<Tensor>& tensors, Device device) {
   std::vector<Tensor> result;
@@ -76,14 +76,14 @@ std::vector<Tensor> copies(const std::vector<Tensor>& tensors, Device device) {
 template <class Run>
 void expect_gradients(const std::vector<Tensor>& start, DType dtype, Run run) {
   std::vector<Tensor> want = copies(start, Device::cpu);
-  run(slots_of(want), false);
+  run(outs_of(want), false);
   std::vector<std::vector<Tensor>> runs;  // made for the first gradient, looked at for all
   for (size_t i = 0; i < want.size(); ++i) {
     size_t next = 0;
     expect_same_each_run(want[i], bound(dtype), [&] {
       if (i == 0) {
         std::vector<Tensor> got = copies(start, Device::cuda);
-        run(slots_of(got), true);
+        run(outs_of(got), true);
         runs.push_back(std::move(got));
       }
       return runs[next++][i];
@@ -95,7 +95,7 @@ void expect_gradients(const std::vector<Tensor>& start, DType dtype, Run run) {
 
 TEST(CudaPointwiseConv, GradientOfTheSources) {
   each([](const Operands& o, bool relu) {
-    expect_gradients(o.x, o.dy.dtype(), [&](const std::vector<GradientSlot>& dx, bool there) {
+    expect_gradients(o.x, o.dy.dtype(), [&](const std::vector<GradOut>& dx, bool there) {
       if (there)
         return cuda::pointwise_conv_backward_data(o.dy_there, o.x_there, o.w_there, relu, dx);
       cpu::pointwise_conv_backward_data(o.dy, o.x, o.w, relu, dx);
@@ -105,7 +105,7 @@ TEST(CudaPointwiseConv, GradientOfTheSources) {
 
 TEST(CudaPointwiseConv, GradientOfTheWeights) {
   each([](const Operands& o, bool relu) {
-    expect_gradients(o.w, o.dy.dtype(), [&](const std::vector<GradientSlot>& dw, bool there) {
+    expect_gradients(o.w, o.dy.dtype(), [&](const std::vector<GradOut>& dw, bool there) {
       if (there) return cuda::pointwise_conv_backward_weight(o.dy_there, o.x_there, relu, dw);
       cpu::pointwise_conv_backward_weight(o.dy, o.x, relu, dw);
     });
