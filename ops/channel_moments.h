@@ -15,10 +15,10 @@
 namespace enas {
 
 // moments [2][C]: mean and M2 of x [rows, C], rows >= 1.
-ISA_SELECT(channel_moments, void(const float* x, int64_t rows, int64_t channels, float* moments));
+ISA_SELECT(moments_of_rows, void(const float* x, int64_t rows, int64_t channels, float* moments));
 
 inline void block_moments(const float* x, int64_t rows, int64_t channels, float* moments) {
-  channel_moments(x, rows, channels, moments);
+  moments_of_rows(x, rows, channels, moments);
 }
 // The plain loop: f64, for gradient checks.
 inline void block_moments(const double* x, int64_t rows, int64_t channels, double* moments) {
@@ -46,7 +46,7 @@ class RunningMoments {
   void add(const float* x, int64_t rows) {
     if (rows_ == 0) {
       std::vector<float> first(static_cast<size_t>(2 * channels_));
-      channel_moments(x, rows, channels_, first.data());
+      moments_of_rows(x, rows, channels_, first.data());
       shift_ = expand_lanes(first.data(), 1, channels_);
     }
     shifted_sums(x, rows * channels_, period_, shift_.data(), sums_.data());

@@ -4,7 +4,7 @@
 namespace enas::ENAS_ISA_NAMESPACE {
 
 // Two visits: sums, then squared deviations.
-void channel_moments(const float* x, int64_t rows, int64_t channels, float* moments) {
+void moments_of_rows(const float* x, int64_t rows, int64_t channels, float* moments) {
   const int64_t n = rows * channels, period = period_of(channels), body = n / kWidth * kWidth;
   float *mean = moments, *square = moments + channels;
   for (int64_t c = 0; c < 2 * channels; ++c) moments[c] = 0;
