@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "apps/run/device.h"
 #include "apps/run/run_commands.h"
@@ -28,8 +29,8 @@ int correlate_in(const App& app, const Workbench& bench, const Settings& call, S
     sample.erase(std::unique(sample.begin(), sample.end()), sample.end());
     restore(*search.learner.weights, load_weights(session.directory().shared_weights()));
     for (const Architecture& arch : sample) {
-      subs.push_back(
-          {fmt::format("correlate-{}", subs.size() + 1), search.learner.text(arch), seed, 0});
+      subs.push_back({fmt::format("correlate-{}", subs.size() + 1), search.learner.text(arch), seed,
+                      0, 0, false});
       shared.push_back(search.learner.score(arch, 0));
     }
   }
@@ -39,6 +40,9 @@ int correlate_in(const App& app, const Workbench& bench, const Settings& call, S
   std::string pairs;
   for (size_t i = 0; i < subs.size(); ++i) {
     alone.push_back((*results)[i].valid);
+    check(std::isfinite(alone[i]) && std::isfinite(shared[i]), ErrorKind::diverged,
+          app.name("correlate"), "the validation ", terms.figure, " of ", subs[i].arch,
+          " is not finite, so that it has no rank; try other --epochs or --seed");
     JsonLine pair;
     pair.add("arch", subs[i].arch)
         .add("shared_" + terms.key, shared[i])

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "apps/run/device.h"
@@ -95,6 +96,7 @@ class Pipeline {
 
   // The final training; several of them with --retrain or --seeds, and then the best on validation
   // is linked at the top. With --retrain-epochs those are trials, and the best is trained in full.
+  // Those of --retrain do not read the test part: only the one that was picked does (evaluate()).
   bool trainings(const Checkpoint* from) {
     const std::string picked = session_.directory().architecture("picked.json");
     if (trainings_count() == 1) return train("best.json", from, train_share());
@@ -104,7 +106,8 @@ class Pipeline {
     if (!results) return false;
     session_.end_stage();
     const auto better = [&](const SubResult& a, const SubResult& b) {
-      return terms_.is_better(a.valid, b.valid);
+      return std::isfinite(a.valid) &&
+             (!std::isfinite(b.valid) || terms_.is_better(a.valid, b.valid));
     };
     // Where nothing is held out no training is better than another.
     const bool select = bench_.selects(session_.settings());
@@ -119,9 +122,7 @@ class Pipeline {
     if (command_ == "run") {
       JsonLine line;
       line.add("rank", static_cast<int64_t>(best - results->begin()) + 1).add("arch", best->arch);
-      line.add("folder", best->folder)
-          .add("valid_" + terms_.key, best->valid)
-          .add("test_" + terms_.key, best->test);
+      line.add("folder", best->folder).add("valid_" + terms_.key, best->valid);
       write_file_atomic(picked, line.text() + "\n");
     }
     if (trial_epochs() > 0) return train("picked.json", nullptr, train_share());
@@ -144,7 +145,7 @@ class Pipeline {
     const std::string top = session_.directory().architecture("top.json");
     for (const std::string& arch : top_architectures(top, count, terms_.program)) {
       const std::string folder = fmt::format("retrain-{}", subs.size() + 1);
-      subs.push_back({folder, arch, seed_, budget, trial_epochs()});
+      subs.push_back({folder, arch, seed_, budget, trial_epochs(), false});
     }
     return subs;
   }

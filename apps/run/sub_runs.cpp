@@ -25,18 +25,21 @@ nlohmann::json parse(const std::string& path, const std::string& program) {
 }
 
 void print_spread(const Terms& terms, Console& console, const std::vector<SubResult>& results) {
+  const bool tested = std::none_of(results.begin(), results.end(),
+                                   [](const SubResult& r) { return std::isnan(r.test); });
+  const auto figure = [&](const SubResult& r) { return tested ? r.test : r.valid; };
   double mean = 0, squares = 0;
   const double n = static_cast<double>(results.size());
-  for (const SubResult& r : results) mean += r.test / n;
-  for (const SubResult& r : results) squares += (r.test - mean) * (r.test - mean);
+  for (const SubResult& r : results) mean += figure(r) / n;
+  for (const SubResult& r : results) squares += (figure(r) - mean) * (figure(r) - mean);
   for (const SubResult& r : results) {
-    console.line(fmt::format("  {:12} validation {}, test {}  {}", r.folder, terms.show(r.valid, 3),
-                             terms.show(r.test, 3), r.arch));
+    console.line(fmt::format("  {:12} validation {}{}  {}", r.folder, terms.show(r.valid, 3),
+                             tested ? ", test " + terms.show(r.test, 3) : "", r.arch));
   }
   if (results.size() > 1) {
-    console.line(fmt::format("  test {} over {} trainings: mean {}, sd {}", terms.figure,
-                             results.size(), terms.show(mean, 3),
-                             terms.show(std::sqrt(squares / (n - 1)), 3)));
+    console.line(fmt::format("  {} {} over {} trainings: mean {}, sd {}",
+                             tested ? "test" : "validation", terms.figure, results.size(),
+                             terms.show(mean, 3), terms.show(std::sqrt(squares / (n - 1)), 3)));
   }
 }
 
@@ -99,7 +102,9 @@ std::optional<SubResult> train_sub_run(const App& app, const Workbench& bench, S
     record.seed = sub.seed;
     record.gpu = gpu_record(device_of(settings));
     record.timings.clear();
-    if (run_in(app, bench, path, settings, record, same) != 0) return {};
+    Workbench read = bench;
+    if (!sub.test) read.splits = {"valid"};
+    if (run_in(app, read, path, settings, record, same) != 0) return {};
   }
   SubResult result = read_eval(path, app.terms.program);
   result.folder = sub.folder;
@@ -128,13 +133,14 @@ void write_eval(const std::string& run, double valid, double test) {
 SubResult read_eval(const std::string& run, const std::string& program) {
   const std::string path = run + "/eval.json";
   const nlohmann::json json = parse(path, program);
-  const bool whole = json.is_object() && json.contains("valid") && json.contains("test") &&
-                     json["valid"].is_number() &&
-                     (json["test"].is_number() || json["test"].is_null());
-  check(whole, ErrorKind::data, path, "lacks a number under \"valid\" or \"test\"");
-  const double test = json["test"].is_null() ? std::numeric_limits<double>::quiet_NaN()
-                                             : json["test"].get<double>();
-  return {"", "", json["valid"].get<double>(), test};
+  const auto figure = [&](const char* split) {
+    const bool there = json.is_object() && json.contains(split) &&
+                       (json[split].is_number() || json[split].is_null());
+    check(there, ErrorKind::data, path, "lacks a number or null under \"", split, "\"");
+    return json[split].is_null() ? std::numeric_limits<double>::quiet_NaN()
+                                 : json[split].get<double>();
+  };
+  return {"", "", figure("valid"), figure("test")};
 }
 
 std::vector<std::string> top_architectures(const std::string& path, int64_t most,

@@ -90,7 +90,9 @@ TEST_F(Method, RetrainPicksOnValidation) {
   double best = 1e300;
   for (int rank = 1; rank <= 2; ++rank) {
     const std::string name = "retrain-" + std::to_string(rank);
-    const double valid = json(run_ + "/" + name + "/eval.json").at("valid");
+    const Json figures = json(run_ + "/" + name + "/eval.json");
+    EXPECT_TRUE(figures.at("test").is_null());  // read for the winner alone
+    const double valid = figures.at("valid");
     if (valid < best) {
       best = valid;
       EXPECT_TRUE(rank == 1 || picked.at("rank") == 2);
@@ -103,7 +105,8 @@ TEST_F(Method, RetrainPicksOnValidation) {
   EXPECT_TRUE(fs::is_symlink(run_ + "/model.safetensors"));
   EXPECT_TRUE(text_of(run_ + "/model.safetensors") ==
               text_of(run_ + "/" + picked.at("folder").get<std::string>() + "/model.safetensors"));
-  EXPECT_NEAR(test_perplexity(run_), picked.at("test_ppl"), 1e-9);
+  EXPECT_EQ(json(run_ + "/eval.json").at("valid"), best);
+  EXPECT_NEAR(test_perplexity(run_), json(run_ + "/eval.json").at("test"), 1e-9);
 }
 
 TEST_F(Method, RetrainEpochsTriesAndThenTrainsTheBestInFull) {
@@ -114,7 +117,9 @@ TEST_F(Method, RetrainEpochsTriesAndThenTrainsTheBestInFull) {
   double best = 1e300;
   for (const char* name : {"retrain-1", "retrain-2"}) {
     const std::string trial = run_ + "/" + name;
-    best = std::min(best, json(trial + "/eval.json").at("valid").get<double>());
+    const Json figures = json(trial + "/eval.json");
+    best = std::min(best, figures.at("valid").get<double>());
+    EXPECT_TRUE(figures.at("test").is_null()) << figures;
     EXPECT_TRUE(contains(text_of(trial + "/config.toml"), "epochs = 1")) << name;
   }
   EXPECT_EQ(picked.at("valid_ppl"), best);
@@ -162,6 +167,7 @@ TEST_F(Method, CorrelateWritesItsFigureAndRepeatsNothing) {
   }
   EXPECT_LE(figure.at("tau_low"), figure.at("kendall_tau"));
   EXPECT_GE(figure.at("tau_high"), figure.at("kendall_tau"));
+  EXPECT_TRUE(json(run_ + "/correlate-1/eval.json").at("test").is_null());
   for (const Json& pair : figure.at("pairs")) {
     EXPECT_GT(pair.at("shared_ppl"), 1);
     EXPECT_GT(pair.at("stand_alone_ppl"), 1);
