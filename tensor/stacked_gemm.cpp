@@ -139,14 +139,21 @@ void stacked_gemm(std::span<const RowBlock> blocks, int64_t m, int64_t n, bool a
     return;
   }
   const Panels panels(n);
-  // Parts of some 128 K numbers, an even number of them where one does not do; of whole tiles, for
-  // one that lacks a row is slow to pack.
-  constexpr int64_t kSide = 360;
+  // Parts of some 128 K numbers, of whole tiles, for one that lacks a row is slow to pack. An even
+  // number of them where one does not do; a single one is cut by rows, for tiles are finer than
+  // panels.
+  constexpr int64_t kHigh = 360, kWide = 400;
   int64_t tile_rows = 0, block = 0;
   stacked_gemm_geometry(&tile_rows, &block);
-  const int64_t down = (m + kSide - 1) / kSide;
-  int64_t across = std::min((n + kSide - 1) / kSide, panels.count);
-  if (down * across > 1 && down % 2 != 0 && across % 2 != 0 && across < panels.count) ++across;
+  int64_t down = (m + kHigh - 1) / kHigh;
+  int64_t across = std::min((n + kWide - 1) / kWide, panels.count);
+  if (down % 2 != 0 && across % 2 != 0) {
+    if (across > 1 && across < panels.count) {
+      ++across;
+    } else if (m > tile_rows) {
+      ++down;
+    }
+  }
   check(down * across <= 0xffff, "stacked product", "matrix ", m, " x ", n, " is too large");
   parallel_chunks(static_cast<int>(down * across), [&](int chunk) {
     const int64_t i = chunk / across, j = chunk % across;
