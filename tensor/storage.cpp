@@ -157,7 +157,7 @@ char* MemoryPool::new_slab(size_t bytes) {
   char* slab = map_slab(slabs_.empty() ? nullptr : slabs_.back().first, bytes);
   if (slab == nullptr) {
     fail(ErrorKind::memory, "memory pool", "the system refused ", bytes >> 20, " MiB beside ",
-         stats_.slab_bytes >> 20, " MiB in use; try a smaller --batch or --hidden");
+         stats_.slab_bytes >> 20, " MiB in use; try a smaller --batch or a smaller network");
   }
   madvise(slab, bytes, MADV_HUGEPAGE);
   slabs_.emplace_back(slab, bytes);

@@ -62,10 +62,11 @@ int correlate_in(const App& app, const Workbench& bench, const Settings& call, S
   write_file_atomic(session.directory().file("correlate.json"),
                     json + ",\n  \"pairs\": [" + pairs + "\n  ]}\n");
   session.console().result(fmt::format(
-      "correlate: shared-weight against stand-alone validation {} of {} "
-      "architectures, {} epochs each: Kendall tau "
-      "{:.3f} (95 % {:.3f} to {:.3f}), Spearman {:.3f}",
-      terms.figure, subs.size(), call.integer("epochs"), tau, interval.low, interval.high, rho));
+      "correlate: shared-weight against stand-alone validation {} of {} architectures, {} each: {}",
+      terms.figure, subs.size(), counted(call.integer("epochs"), "epoch"),
+      std::isnan(tau) ? "no rank correlation, as all scores of one kind are equal"
+                      : fmt::format("Kendall tau {:.3f} (95 % {:.3f} to {:.3f}), Spearman {:.3f}",
+                                    tau, interval.low, interval.high, rho)));
   return 0;
 }
 
