@@ -38,8 +38,9 @@ ControllerWeights Controller::weights() const {
           list_.start_bias.empty() ? Tensor() : value("controller.bias")};
 }
 
-Rollout Controller::sample(int64_t samples, const Random& random, int64_t first_sample) const {
-  return controller_rollout(weights(), list_, samples, random, first_sample);
+Rollout Controller::sample(int64_t samples, const Random& random, int64_t first_sample,
+                           Trace trace) const {
+  return controller_rollout(weights(), list_, samples, random, first_sample, trace);
 }
 
 Controller::Score Controller::log_prob(Tape& tape, const Architecture& arch,

@@ -29,7 +29,8 @@ class Controller {
   ParameterStore& parameters() { return parameters_; }
   ControllerWeights weights() const;
   // Architectures first_sample .. first_sample + samples - 1 of the sequence that `random` names.
-  Rollout sample(int64_t samples, const Random& random, int64_t first_sample = 0) const;
+  Rollout sample(int64_t samples, const Random& random, int64_t first_sample = 0,
+                 Trace trace = Trace::dropped) const;
 
   // Of one architecture, recorded step by step: scalars.
   using Score = ControllerScores;

@@ -28,10 +28,12 @@ std::vector<double> RewardBaseline::advantages(std::span<const double> rewards) 
 }
 
 Var reinforce_loss(Tape& tape, Controller& controller, std::span<const Architecture> architectures,
-                   std::span<const double> advantages, const SkipTerm& skips) {
+                   std::span<const double> advantages, const SkipTerm& skips,
+                   std::shared_ptr<const ControllerTrace> trace) {
   check(architectures.size() == advantages.size() && !architectures.empty(), "reinforce",
         architectures.size(), " architectures and ", advantages.size(), " advantages");
   ScoreOptions want;
+  want.trace = std::move(trace);
   if (skips.weight != 0) want.skip_penalty = skips.penalty;
   const Controller::Score score = controller.log_probs(tape, architectures, want);
   const auto samples = static_cast<double>(advantages.size());

@@ -4,6 +4,7 @@
 // reward is folded in, KL the skip penalty of a space that has skips. Source: docs/method.md "What
 // we implement" (reward baseline, entropy in the reward), sections 1.3 and 4.
 #pragma once
+#include <memory>
 #include <optional>
 #include <span>
 
@@ -36,8 +37,10 @@ struct SkipTerm {
 };
 
 // The loss above for given advantages (entropy bonus included): a scalar Var on the tape. skips:
-// without effect in a space that has none.
+// without effect in a space that has none. trace: of the rollout that drew the architectures, where
+// it was kept (ScoreOptions::trace).
 Var reinforce_loss(Tape& tape, Controller& controller, std::span<const Architecture> architectures,
-                   std::span<const double> advantages, const SkipTerm& skips = {});
+                   std::span<const double> advantages, const SkipTerm& skips = {},
+                   std::shared_ptr<const ControllerTrace> trace = nullptr);
 
 }  // namespace enas

@@ -95,7 +95,8 @@ template <class Task>
 ScoredSamples score_samples(Task& task, const Controller& controller,
                             const ControllerStepOptions& options, uint64_t seed, uint64_t update) {
   ScoredSamples samples;
-  samples.rollout = controller.sample(options.samples, Random{seed, Stream::policy_sample, update});
+  samples.rollout = controller.sample(options.samples, Random{seed, Stream::policy_sample, update},
+                                      0, Trace::kept);
   samples.architectures = architectures_of(samples.rollout);
   samples.rewards =
       task.rewards(samples.architectures, update * static_cast<uint64_t>(options.samples));
@@ -125,7 +126,8 @@ inline ControllerReport policy_update(Tape& tape, Controller& controller, Adam& 
   RewardBaseline after = baseline;
   const std::vector<double> advantages = after.advantages(with_bonus);
   tape.clear();
-  const Var loss = reinforce_loss(tape, controller, architectures, advantages, options.skips);
+  const Var loss =
+      reinforce_loss(tape, controller, architectures, advantages, options.skips, rollout.trace);
   tape.backward(loss);
   StepReport step(adam.step(tape.parameters(), options.lr, loss.value()));
   tape.clear();

@@ -4,6 +4,7 @@
 // docs/architecture.md, "Search".
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "tensor/philox.h"
@@ -38,6 +39,7 @@ struct Decision {
   int32_t first_anchor = 0;  // index, skips: candidate j is anchor first_anchor + j
   int32_t favoured = 0;      // op: after the bound, op_bias is added to the logits of the first
   double op_bias = 0;        // `favoured` candidates and subtracted from those of the others
+  bool operator==(const Decision&) const = default;
 };
 // A list of decisions starts with `zero_anchors` anchors whose vector and key are zero.
 struct DecisionList {
@@ -45,6 +47,7 @@ struct DecisionList {
   int32_t zero_anchors = 0;
   bool op_matrix = false;               // op decisions have an output matrix W of their own ...
   std::vector<double> start_bias = {};  // ... and a learned bias b, which starts here; empty: none
+  bool operator==(const DecisionList&) const = default;
 };
 
 // How many integers of an architecture a step decides.
@@ -73,13 +76,18 @@ struct ControllerWeights {
 int64_t check_controller(const char* op, const ControllerWeights& weights,
                          const DecisionList& list);
 
+struct ControllerTrace;  // ops/controller_walk.h
+
 struct Rollout {
   int64_t samples = 0, decisions = 0;   // decisions: choices of an architecture
   std::vector<int32_t> actions;         // [samples, decisions]
   std::vector<double> log_prob;         // [samples]
   std::vector<double> entropy;          // [samples], summed along the sampled path
   std::vector<double> sampled_entropy;  // [samples], sum of p (-log p) of the actions taken
+  // The states that the samples went through, for controller_score. Null unless they were kept.
+  std::shared_ptr<const ControllerTrace> trace = nullptr;
 };
+enum class Trace : uint8_t { dropped, kept };  // kept on the CPU alone
 
 // Samples number first_sample, first_sample + 1, ...: sample s draws its decision d from
 // random.uniform53(s * decisions + d), so each is a pure function of (weights, list, random, s).
@@ -88,11 +96,12 @@ struct Rollout {
 // do not fit and lists that read what no earlier step made (internal), and logits that are not
 // finite (diverged).
 Rollout controller_rollout(const ControllerWeights& weights, const DecisionList& list,
-                           int64_t samples, const Random& random, int64_t first_sample = 0);
+                           int64_t samples, const Random& random, int64_t first_sample = 0,
+                           Trace trace = Trace::dropped);
 
 namespace cpu {
 void controller_rollout(const ControllerWeights& weights, const DecisionList& list,
-                        const Random& random, int64_t first_sample, Rollout& out);
+                        const Random& random, int64_t first_sample, Trace trace, Rollout& out);
 }  // namespace cpu
 namespace cuda {
 void controller_rollout(const ControllerWeights& weights, const DecisionList& list,

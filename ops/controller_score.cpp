@@ -9,25 +9,6 @@ namespace enas {
 namespace {
 
 constexpr const char* kOp = "controller_score";
-constexpr int64_t kSamplesAChunk = 4;  // as many rows as the products take at once
-
-// Everything of one call that backward needs again.
-struct Call {
-  ControllerPlan plan = {};
-  std::vector<int32_t> actions = {};
-  SkipPenalty penalty = {};
-  int64_t samples = 0, h = 0, ops = 0;
-  bool own_outputs = false, bias = false;
-  Tensor kept = {}, numbers = {};  // rows of the weights' dtype; logits and slopes in double
-
-  int64_t steps() const { return static_cast<int64_t>(plan.steps.size()); }
-};
-
-// The values of a tensor that others share.
-template <class T>
-T* values_of(Tensor t) {
-  return t.data<T>();
-}
 
 // Hands out consecutive pieces of one tensor; from null it only counts.
 template <class T>
@@ -46,84 +27,39 @@ class Pieces {
   int64_t taken_ = 0;
 };
 
-template <class T>
-struct Kept {
-  ScoreState<T> state;
-  T *table, *outputs;
+// Of each sample, from the logits that the walk left.
+std::vector<double> skip_penalties(const ControllerTrace& trace, const SkipPenalty& penalty) {
+  const auto samples = static_cast<size_t>(trace.samples);
+  const double* logits = trace.numbers.data<double>();
+  std::vector<double> kl(samples);
+  for (const ControllerPlan::Step& step : trace.plan.steps) {
+    const Decision& d = step.decision;
+    for (int64_t j = 0; d.kind == Decision::Kind::skips && j < d.count; ++j) {
+      for (size_t s = 0; s < samples; ++s) {
+        const double x = logits[static_cast<size_t>(step.logit + j) * samples + s];
+        kl[s] += kl_of(Skip(x), x, penalty).first / static_cast<double>(trace.plan.skips);
+      }
+    }
+  }
+  return kl;
+}
+
+// Row numbers of the anchors that are an input of some sample, -1 for the others; and how many.
+struct Inputs {
+  std::vector<int64_t> rows;
+  int64_t count = 0;
+  explicit Inputs(const ControllerTrace& trace) : rows(trace.plan.anchors.size(), -1) {
+    for (const ControllerPlan::Step& step : trace.plan.steps) {
+      for (int64_t s = 0; step.from_anchors && s < trace.samples; ++s) {
+        const int32_t* actions = trace.actions.data() + s * trace.plan.choices;
+        trace.plan.each_anchor(step, actions, [&](int64_t anchor, double) {
+          int64_t& row = rows[static_cast<size_t>(anchor)];
+          if (row < 0) row = count++;
+        });
+      }
+    }
+  }
 };
-template <class T>
-Kept<T> pieces_of(const Call& c, Pieces<T>& p, Pieces<double> numbers) {
-  const int64_t row = c.samples * c.h, table = (1 + c.ops) * 4 * c.h;
-  Kept<T> kept;
-  kept.state.samples = c.samples;
-  kept.state.h = p.take((c.steps() + 1) * row);
-  kept.state.c = p.take((c.steps() + 1) * row);
-  kept.state.gates = p.take(c.steps() * 4 * row);
-  kept.state.inputs = p.take(c.plan.inputs * row);
-  kept.state.keys = p.take(c.plan.keys * row);
-  kept.state.attended = p.take(c.plan.attended * row);
-  kept.table = p.take(table);
-  kept.outputs = p.take(c.ops * c.h);
-  kept.state.logits = numbers.take(c.plan.logits * c.samples);
-  kept.state.slopes = numbers.take(c.plan.logits * c.samples);
-  return kept;
-}
-
-template <class T>
-Kept<T> kept_of(const Call& c) {
-  Pieces<T> pieces(values_of<T>(c.kept));
-  return pieces_of(c, pieces, Pieces<double>(values_of<double>(c.numbers)));
-}
-
-template <class T>
-ScoreWeights<T> weights_of(const ControllerWeights& w) {
-  const auto data = [](const Tensor& t) { return t.defined() ? t.data<T>() : nullptr; };
-  return {data(w.start), data(w.embedding), data(w.lstm), data(w.key),     data(w.query),
-          data(w.score), data(w.output),    data(w.bias), w.start.numel(), w.embedding.size(0)};
-}
-
-template <class F>
-void each_chunk(int64_t samples, F f) {
-  const auto chunks = static_cast<int>((samples + kSamplesAChunk - 1) / kSamplesAChunk);
-  parallel_chunks(chunks, [&](int chunk) {
-    const int64_t begin = chunk * kSamplesAChunk;
-    f(chunk, begin, std::min(begin + kSamplesAChunk, samples));
-  });
-}
-
-template <class T>
-void forward(const ControllerWeights& weights, Call& c, Tensor& log_prob, Tensor& entropy,
-             Tensor& skip_kl) {
-  using K = ScoreKernels<T>;
-  Pieces<T> measure(nullptr);
-  pieces_of(c, measure, Pieces<double>(nullptr));
-  c.kept = Tensor({measure.taken()}, weights.start.dtype());
-  c.numbers = Tensor({2 * c.plan.logits * c.samples}, DType::f64);
-  const ScoreWeights<T> w = weights_of<T>(weights);
-  const Kept<T> kept = kept_of<T>(c);
-  const int64_t row = c.samples * c.h;
-  std::fill_n(kept.state.h, row, T{0});
-  std::fill_n(kept.state.c, row, T{0});
-  std::fill_n(kept.table, (1 + c.ops) * 4 * c.h, T{0});
-  K::product(w.start, 1, c.h, w.lstm, 4 * c.h, kept.table);
-  K::product(w.embedding, c.ops, c.h, w.lstm, 4 * c.h, kept.table + 4 * c.h);
-  for (int64_t op = 0; op < c.ops; ++op)
-    for (int64_t k = 0; k < c.h; ++k)
-      kept.outputs[op * c.h + k] =
-          c.own_outputs ? w.output[k * c.ops + op] : w.embedding[op * c.h + k];
-  const Tensor scratch({row}, weights.start.dtype()), sums({3, c.samples}, DType::f64);
-  double* totals = values_of<double>(sums);
-  std::fill_n(totals, 3 * c.samples, 0.0);
-  each_chunk(c.samples, [&](int, int64_t begin, int64_t end) {
-    ScoreWalk<T> walk(c.plan, w, kept.table, kept.outputs, kept.state, c.actions.data(), begin,
-                      end);
-    walk.forward(values_of<T>(scratch) + begin * c.h, totals, totals + c.samples,
-                 totals + 2 * c.samples, c.penalty);
-  });
-  Tensor* outputs[] = {&log_prob, &entropy, &skip_kl};
-  for (Tensor* y : outputs)
-    for (int64_t s = 0; s < c.samples; ++s) y->data<T>()[s] = static_cast<T>(*totals++);
-}
 
 // dw (+)= a^T b, a [rows, m], b [rows, n].
 template <class T>
@@ -140,88 +76,91 @@ void put(Grad& grad, const T* values, int64_t n) {
   ScoreKernels<T>::axpy(T{1}, values, to, n);
 }
 
-// The rows of h behind the steps that `number` gives a row in [count, S, h], in its order.
-template <class T>
-void gather_h(const Call& c, const ScoreState<T>& state, int64_t ControllerPlan::Step::*number,
-              T* rows) {
-  const int64_t size = c.samples * c.h;
-  for (int64_t t = 0; t < c.steps(); ++t) {
-    const int64_t i = c.plan.steps[static_cast<size_t>(t)].*number;
-    if (i >= 0) std::copy_n(state.h + (t + 1) * size, size, rows + i * size);
-  }
-}
-
 template <class T>
 class Backward {
  public:
-  Backward(const ControllerWeights& weights, const Call& c)
-      : c_(c), w_(weights_of<T>(weights)), kept_(kept_of<T>(c)), row_(c.samples * c.h) {
+  explicit Backward(const ControllerTrace& trace)
+      : c_(trace),
+        w_(weights_of(trace.weights)),
+        state_(trace.state<T>()),
+        steps_(static_cast<int64_t>(trace.plan.steps.size())),
+        row_(trace.samples * w_.h),
+        used_(trace) {
     Pieces<T> measure(nullptr);
     carve(measure);
-    space_ = Tensor({measure.taken()}, weights.start.dtype());
+    space_ = Tensor({measure.taken()}, trace.weights.start.dtype());
     Pieces<T> pieces(space_.data<T>());
     carve(pieces);
+    gradients_.inputs = used_.rows;
+    w_.outputs = w_.embedding;
+    if (!c_.list.op_matrix) return;
+    const T* matrix = c_.weights.output.data<T>();
+    for (int64_t op = 0; op < w_.ops; ++op)
+      for (int64_t k = 0; k < w_.h; ++k) outputs_[op * w_.h + k] = matrix[k * w_.ops + op];
+    w_.outputs = outputs_;
   }
 
-  void run(OutputGrads dy, Grads& dx) {
+  void run(const ScoreUpstream& up, Grads& dx) {
     std::fill_n(zeroed_, zeroes_, T{0});
-    std::vector<double> up[3];
-    for (size_t i = 0; i < 3; ++i) {
-      up[i].assign(static_cast<size_t>(c_.samples), 0);
-      for (size_t s = 0; dy[i].defined() && s < up[i].size(); ++s)
-        up[i][s] = static_cast<double>(dy[i].data<T>()[s]);
-    }
-    each_chunk(c_.samples, [&](int chunk, int64_t begin, int64_t end) {
-      ScoreWalk<T> walk(c_.plan, w_, kept_.table, kept_.outputs, kept_.state, c_.actions.data(),
-                        begin, end);
-      walk.backward(gradients_, part(chunk), scratch_ + 3 * begin * c_.h, up[0], up[1], up[2],
-                    c_.penalty);
+    parallel_chunks(walk_chunks(c_.samples), [&](int chunk) {
+      const int64_t begin = chunk * kSamplesAChunk;
+      ScoreWalk<T>(c_, w_, begin, std::min(begin + kSamplesAChunk, c_.samples))
+          .backward(gradients_, part(chunk), scratch_ + 2 * begin * w_.h, up);
     });
-    for (int chunk = 1; chunk < chunks(); ++chunk)
+    for (int chunk = 1; chunk < walk_chunks(c_.samples); ++chunk)
       ScoreKernels<T>::axpy(T{1}, partials_ + chunk * partial_size(), partials_, partial_size());
     weights_back(dx);
   }
 
  private:
-  int chunks() const {
-    return static_cast<int>((c_.samples + kSamplesAChunk - 1) / kSamplesAChunk);
+  static ScoreWeights<T> weights_of(const ControllerWeights& w) {
+    return {w.start.data<T>(), w.embedding.data<T>(), w.lstm.data<T>(),
+            w.key.data<T>(),   w.query.data<T>(),     w.score.data<T>(),
+            nullptr,           w.start.numel(),       w.embedding.size(0)};
   }
-  int64_t partial_size() const { return (1 + c_.ops) * 4 * c_.h + c_.h + c_.ops * c_.h + c_.ops; }
+  int64_t table_rows() const { return 1 + w_.ops; }
+  int64_t partial_size() const { return table_rows() * 4 * w_.h + w_.h + w_.ops * w_.h + w_.ops; }
   ScorePartials<T> part(int chunk) const {
     Pieces<T> p(partials_ + chunk * partial_size());
     ScorePartials<T> sums{};
-    sums.table = p.take((1 + c_.ops) * 4 * c_.h);
-    sums.score = p.take(c_.h);
-    sums.outputs = p.take(c_.ops * c_.h);
-    sums.bias = p.take(c_.ops);
+    sums.table = p.take(table_rows() * 4 * w_.h);
+    sums.score = p.take(w_.h);
+    sums.outputs = p.take(w_.ops * w_.h);
+    sums.bias = p.take(w_.ops);
     return sums;
   }
 
   void carve(Pieces<T>& p) {
-    gradients_.dz = p.take(c_.steps() * 4 * row_);
-    // Behind the inputs made of anchors come the rows of the table, for one product.
-    inputs_ = p.take(c_.plan.inputs * row_ + (1 + c_.ops) * c_.h);
-    gradients_.dz_input = p.take(c_.plan.inputs * 4 * row_ + (1 + c_.ops) * 4 * c_.h);
-    rows_ = p.take(std::max(c_.plan.keys, c_.plan.queries) * row_);
-    scratch_ = p.take(3 * row_);
+    const ControllerPlan& plan = c_.plan;
+    gradients_.dz = p.take(steps_ * 4 * row_);
+    rows_ = p.take(std::max(
+        {plan.keys * row_, plan.queries * row_, used_.count * row_ + table_rows() * w_.h}));
+    scratch_ = p.take(2 * row_);
+    outputs_ = p.take(w_.ops * w_.h);
     const int64_t before = p.taken();
-    zeroed_ = gradients_.anchors = p.take(static_cast<int64_t>(c_.plan.anchors.size()) * row_);
-    gradients_.keys = p.take(c_.plan.keys * row_);
-    gradients_.queries = p.take(c_.plan.queries * row_);
-    partials_ = p.take(chunks() * partial_size());
-    table_ = p.take((1 + c_.ops) * c_.h);
+    // Behind the anchors' rows come those of the table, for one product.
+    zeroed_ = gradients_.projected = p.take((used_.count * row_ + table_rows() * w_.h) * 4);
+    gradients_.keys = p.take(plan.keys * row_);
+    gradients_.queries = p.take(plan.queries * row_);
+    partials_ = p.take(walk_chunks(c_.samples) * partial_size());
+    table_ = p.take(table_rows() * w_.h);
     zeroes_ = p.taken() - before;
+  }
+
+  // The rows of h behind step t, to place i of rows_.
+  void gather(int64_t t, int64_t i) {
+    if (i >= 0) std::copy_n(state_.h + (t + 1) * row_, row_, rows_ + i * row_);
   }
 
   // dx: start embedding lstm key query score output bias.
   void weights_back(Grads& dx) {
-    const int64_t n = c_.h;
+    const int64_t n = w_.h;
     const ScorePartials<T> sums = part(0);
     if (dx[2].needed()) lstm_back(dx[2], sums);
     const auto projection = [&](Grad& grad, int64_t ControllerPlan::Step::*number, const T* up,
                                 int64_t count) {
       if (!grad.needed()) return;
-      gather_h(c_, kept_.state, number, rows_);
+      for (int64_t t = 0; t < steps_; ++t) gather(t, c_.plan.steps[static_cast<size_t>(t)].*number);
       outer(rows_, up, count * c_.samples, n, n, grad.tensor().template data<T>(),
             grad.into() == Into::add);
     };
@@ -229,56 +168,66 @@ class Backward {
     projection(dx[4], &ControllerPlan::Step::query, gradients_.queries, c_.plan.queries);
     put(dx[5], sums.score, n);
     if (dx[0].needed() || dx[1].needed())
-      ScoreKernels<T>::product_back(sums.table, 1 + c_.ops, 4 * n, w_.lstm, n, table_);
+      ScoreKernels<T>::product_back(sums.table, table_rows(), 4 * n, w_.lstm, n, table_);
     put(dx[0], table_, n);
-    if (c_.own_outputs) {
+    if (c_.list.op_matrix) {
       for (int64_t k = 0; k < n; ++k)
-        for (int64_t op = 0; op < c_.ops; ++op)
-          rows_output()[k * c_.ops + op] = sums.outputs[op * n + k];
-      put(dx[6], rows_output(), n * c_.ops);
+        for (int64_t op = 0; op < w_.ops; ++op) rows_[k * w_.ops + op] = sums.outputs[op * n + k];
+      put(dx[6], rows_, n * w_.ops);
     } else {
-      ScoreKernels<T>::axpy(T{1}, sums.outputs, table_ + n, c_.ops * n);
+      ScoreKernels<T>::axpy(T{1}, sums.outputs, table_ + n, w_.ops * n);
     }
-    put(dx[1], table_ + n, c_.ops * n);
-    if (c_.bias) put(dx[7], sums.bias, c_.ops);
+    put(dx[1], table_ + n, w_.ops * n);
+    if (!c_.list.start_bias.empty()) put(dx[7], sums.bias, w_.ops);
   }
-  T* rows_output() const { return inputs_; }  // free by then
 
   void lstm_back(Grad& grad, const ScorePartials<T>& sums) {
-    const int64_t n = c_.h, made = c_.plan.inputs * c_.samples, table = 1 + c_.ops;
+    const int64_t n = w_.h, made = used_.count * c_.samples;
     T* dw = grad.tensor().template data<T>();
     const bool add = grad.into() == Into::add;
-    std::copy_n(kept_.state.inputs, made * n, inputs_);
-    std::copy_n(w_.start, n, inputs_ + made * n);
-    std::copy_n(w_.embedding, c_.ops * n, inputs_ + (made + 1) * n);
-    std::copy_n(sums.table, table * 4 * n, gradients_.dz_input + made * 4 * n);
-    outer(inputs_, gradients_.dz_input, made + table, n, 4 * n, dw, add);
+    for (size_t a = 0; a < used_.rows.size(); ++a) gather(c_.plan.anchors[a].step, used_.rows[a]);
+    std::copy_n(w_.start, n, rows_ + made * n);
+    std::copy_n(w_.embedding, w_.ops * n, rows_ + (made + 1) * n);
+    std::copy_n(sums.table, table_rows() * 4 * n, gradients_.projected + made * 4 * n);
+    outer(rows_, gradients_.projected, made + table_rows(), n, 4 * n, dw, add);
     // The first step's h is zero.
-    outer(kept_.state.h + row_, gradients_.dz + 4 * row_, (c_.steps() - 1) * c_.samples, n, 4 * n,
+    outer(state_.h + row_, gradients_.dz + 4 * row_, (steps_ - 1) * c_.samples, n, 4 * n,
           dw + n * 4 * n, add);
   }
 
-  const Call& c_;
+  const ControllerTrace& c_;
   ScoreWeights<T> w_;
-  Kept<T> kept_;
-  int64_t row_;
+  WalkState<T> state_;
+  int64_t steps_, row_;
+  Inputs used_;
   Tensor space_;
   ScoreGradients<T> gradients_{};
-  T *inputs_ = nullptr, *rows_ = nullptr, *scratch_ = nullptr, *zeroed_ = nullptr,
+  T *rows_ = nullptr, *scratch_ = nullptr, *outputs_ = nullptr, *zeroed_ = nullptr,
     *partials_ = nullptr, *table_ = nullptr;
   int64_t zeroes_ = 0;
 };
 
-void check_actions(const Call& c, const DecisionList& list) {
+void check_actions(const DecisionList& list, const std::vector<int32_t>& actions) {
   const std::vector<int32_t> counts = choice_counts(list);
-  check(c.samples >= 1 && c.actions.size() == static_cast<size_t>(c.samples) * counts.size(), kOp,
-        "architectures have ", c.actions.size(), " choices in all, the policy decides ",
-        counts.size(), " of each");
-  for (size_t i = 0; i < c.actions.size(); ++i) {
+  check(!actions.empty() && actions.size() % counts.size() == 0, kOp, "architectures have ",
+        actions.size(), " choices in all, the policy decides ", counts.size(), " of each");
+  for (size_t i = 0; i < actions.size(); ++i) {
     const int32_t candidates = counts[i % counts.size()];
-    check(c.actions[i] >= 0 && c.actions[i] < candidates, kOp, "choice ", i % counts.size(), " is ",
-          c.actions[i], " of ", candidates, " candidates");
+    check(actions[i] >= 0 && actions[i] < candidates, kOp, "choice ", i % counts.size(), " is ",
+          actions[i], " of ", candidates, " candidates");
   }
+}
+
+// Where no gradient came: zeros.
+ScoreUpstream upstream_of(OutputGrads dy, int64_t samples, const SkipPenalty& penalty) {
+  ScoreUpstream up;
+  up.penalty = penalty;
+  std::vector<double>* to[] = {&up.log_prob, &up.entropy, &up.skip_kl};
+  for (size_t i = 0; i < 3; ++i) {
+    *to[i] =
+        dy[i].defined() ? dy[i].to_vector() : std::vector<double>(static_cast<size_t>(samples));
+  }
+  return up;
 }
 
 // On a GPU: sample by sample.
@@ -307,30 +256,33 @@ ControllerScores controller_score(const ControllerVars& v, const DecisionList& l
   const ControllerWeights weights{v.start.value(),  v.embedding.value(), v.lstm.value(),
                                   v.key.value(),    v.query.value(),     v.score.value(),
                                   v.output.value(), v.bias.value()};
-  Call call;
   const int64_t each = check_controller(kOp, weights, list);
   check(each > 0, kOp, "nothing is decided");
-  call.samples = static_cast<int64_t>(choices.size()) / each;
-  call.actions = std::move(choices);
-  check_actions(call, list);
+  check_actions(list, choices);
   if (weights.start.device() == Device::cuda)
-    return recorded(v, list, call.actions, static_cast<size_t>(each), want);
-  call.plan = ControllerPlan(list);
-  call.penalty = want.skip_penalty.value_or(SkipPenalty{});
-  call.h = weights.start.numel();
-  call.ops = weights.embedding.size(0);
-  call.own_outputs = list.op_matrix;
-  call.bias = !list.start_bias.empty();
-  const bool skips = want.skip_penalty && call.plan.skips > 0;
-  std::vector<Tensor> y;
-  for (int i = 0; i < 3; ++i) y.emplace_back(Shape{call.samples}, weights.start.dtype());
-  visit_real(weights.start.dtype(), kOp,
-             [&](auto tag) { forward<decltype(tag)>(weights, call, y[0], y[1], y[2]); });
+    return recorded(v, list, choices, static_cast<size_t>(each), want);
+  std::shared_ptr<const ControllerTrace> trace = want.trace;
+  if (trace == nullptr || !trace->is_of(weights, list, choices)) {
+    Rollout given;
+    given.samples = static_cast<int64_t>(choices.size()) / each;
+    given.decisions = each;
+    given.actions = std::move(choices);
+    trace = controller_trace(weights, list, nullptr, 0, given);
+  }
+  const SkipPenalty penalty = want.skip_penalty.value_or(SkipPenalty{});
+  const bool skips = want.skip_penalty && trace->plan.skips > 0;
+  const auto tensor = [&](const std::vector<double>& values) {
+    return Tensor::from(values, {trace->samples}, weights.start.dtype());
+  };
+  std::vector<Tensor> y = {tensor(trace->log_prob), tensor(trace->entropy),
+                           skips ? tensor(skip_penalties(*trace, penalty))
+                                 : Tensor({trace->samples}, weights.start.dtype())};
   std::vector<Var> out =
       record(kOp, {v.start, v.embedding, v.lstm, v.key, v.query, v.score, v.output, v.bias},
-             std::move(y), [weights, call = std::move(call)](OutputGrads dy, Grads& dx) {
-               visit_real(weights.start.dtype(), kOp,
-                          [&](auto tag) { Backward<decltype(tag)>(weights, call).run(dy, dx); });
+             std::move(y), [trace, penalty](OutputGrads dy, Grads& dx) {
+               visit_real(trace->weights.start.dtype(), kOp, [&](auto tag) {
+                 Backward<decltype(tag)>(*trace).run(upstream_of(dy, trace->samples, penalty), dx);
+               });
              });
   return {out[0], want.entropy ? out[1] : Var(), skips ? out[2] : Var()};
 }

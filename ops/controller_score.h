@@ -1,11 +1,13 @@
 // Log-probability, entropy and skip penalty of given architectures under the LSTM policy: the walk
-// of ops/controller_rollout.h with its choices given, on the CPU all samples in one op. With logits
-// l of a choice a, p = softmax(l):
+// of ops/controller_rollout.h with its choices given, on the CPU all samples in one op (in double,
+// its states kept for the gradient in the weights' dtype). With logits l of a choice a, p =
+// softmax(l):
 //   log_prob = sum log p_a        entropy = sum -p log p        (over all choices)
 //   skip_kl  = mean over `skips` steps of sum KL(p || target)
 // backward is the chain rule through all decisions and LSTM steps; nothing is recorded in between.
 // Source: docs/method.md sections 1.3, 2.2 and 3.3.
 #pragma once
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -30,6 +32,9 @@ struct SkipPenalty {
 struct ScoreOptions {  // what is wanted beside the log-probability
   bool entropy = false;
   std::optional<SkipPenalty> skip_penalty = {};
+  // Of the rollout that drew these choices. While the weights are what they were then, its states
+  // are those that the forward walk would leave, to the bit, and it is spared.
+  std::shared_ptr<const ControllerTrace> trace = nullptr;
 };
 
 struct ControllerScores {

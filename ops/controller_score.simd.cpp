@@ -5,7 +5,7 @@
 namespace enas::ENAS_ISA_NAMESPACE {
 namespace {
 
-constexpr int kMostRows = 4;
+constexpr int kMostRows = 5;
 
 // The sum of the lanes, by halves: a third of the chain of `sum`.
 inline float sum_by_halves(Floats v) {
@@ -26,60 +26,7 @@ inline float sum_by_halves(Floats v) {
   return (f[0] + f[2]) + (f[1] + f[3]);
 }
 
-template <int kRows, int kVectors>
-inline void product_tile(const float* x, int64_t n, const float* w, int64_t columns, float* y) {
-  Floats sums[kRows][kVectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = load(y + r * columns + v * kWidth);
-  }
-  for (int64_t i = 0; i < n; ++i, w += columns) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) {
-      const Floats weight = load(w + v * kWidth);
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) sums[r][v] += x[r * n + i] * weight;
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) store(y + r * columns + v * kWidth, sums[r][v]);
-  }
-}
-
-template <int kRows>
-inline void product_rows(const float* x, int64_t n, const float* w, int64_t columns, float* y) {
-  constexpr int kVectors = kRows == 1 ? 8 : 4;
-  // A ragged end is a whole vector that overlaps its neighbour: computed first, stored last.
-  const int64_t ragged = columns % kWidth, end = columns - kWidth;
-  float late[kRows][kWidth] = {};
-  if (ragged != 0 && end >= 0) {
-    for (int r = 0; r < kRows; ++r) {
-      Floats sums = load(y + r * columns + end);
-      for (int64_t i = 0; i < n; ++i) sums += x[r * n + i] * load(w + i * columns + end);
-      store(late[r], sums);
-    }
-  }
-  int64_t j = 0;
-  for (; j + kVectors * kWidth <= columns; j += kVectors * kWidth)
-    product_tile<kRows, kVectors>(x, n, w + j, columns, y + j);
-  for (; j + 2 * kWidth <= columns; j += 2 * kWidth)
-    product_tile<kRows, 2>(x, n, w + j, columns, y + j);
-  for (; j + kWidth <= columns; j += kWidth) product_tile<kRows, 1>(x, n, w + j, columns, y + j);
-  if (ragged == 0) return;
-  for (int r = 0; r < kRows; ++r) {
-    if (end >= 0) {
-      store(y + r * columns + end, load(late[r]));
-      continue;
-    }
-    for (int64_t k = 0; k < columns; ++k)
-      for (int64_t i = 0; i < n; ++i) y[r * columns + k] += x[r * n + i] * w[i * columns + k];
-  }
-}
-
-// dx [kRows, n] += z [kRows, columns] W^T, kOuter rows of W at a time.
+// kOuter elements of each row of dx [kRows, n] += z [kRows, columns] W^T.
 template <int kRows, int kOuter>
 inline void back_tile(const float* z, int64_t columns, const float* w, int64_t n, float* dx) {
   Floats sums[kRows][kOuter];
@@ -97,24 +44,39 @@ inline void back_tile(const float* z, int64_t columns, const float* w, int64_t n
       for (int o = 0; o < kOuter; ++o) sums[r][o] += row * load(w + o * columns + j);
     }
   }
+  if (j < columns) {
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const Floats row = load_tail(z + r * columns + j, columns - j, 0.0f);
+#pragma GCC unroll 8
+      for (int o = 0; o < kOuter; ++o)
+        sums[r][o] += row * load_tail(w + o * columns + j, columns - j, 0.0f);
+    }
+  }
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-    for (int o = 0; o < kOuter; ++o) {
-      float total = sum_by_halves(sums[r][o]);
-      for (int64_t k = j; k < columns; ++k) total += z[r * columns + k] * w[o * columns + k];
-      dx[r * n + o] += total;
-    }
+    for (int o = 0; o < kOuter; ++o) dx[r * n + o] += sum_by_halves(sums[r][o]);
   }
 }
 
 template <int kRows>
 inline void back_rows(const float* z, int64_t columns, const float* w, int64_t n, float* dx) {
-  constexpr int kOuter = kRows == 1 ? 8 : 4;
   int64_t i = 0;
-  for (; i + kOuter <= n; i += kOuter)
-    back_tile<kRows, kOuter>(z, columns, w + i * columns, n, dx + i);
+  for (; kRows == 1 && i + 8 <= n; i += 8)
+    back_tile<kRows, 8>(z, columns, w + i * columns, n, dx + i);
+  for (; i + 4 <= n; i += 4) back_tile<kRows, 4>(z, columns, w + i * columns, n, dx + i);
   for (; i < n; ++i) back_tile<kRows, 1>(z, columns, w + i * columns, n, dx + i);
+}
+
+template <int kRows>
+inline void product_back(const float* z, int64_t rows, int64_t columns, const float* w, int64_t n,
+                         float* dx) {
+  for (; rows >= kRows; rows -= kRows, z += kRows * columns, dx += kRows * n)
+    back_rows<kRows>(z, columns, w, n, dx);
+  if constexpr (kRows > 1) {
+    if (rows > 0) product_back<kRows - 1>(z, rows, columns, w, n, dx);
+  }
 }
 
 inline Floats part(const float* p, int64_t n) {
@@ -124,47 +86,15 @@ inline void put(float* p, Floats v, int64_t n) { n >= kWidth ? store(p, v) : sto
 
 }  // namespace
 
-// y [rows, columns] += x [rows, n] W, W [n, columns].
-void score_product(const float* x, int64_t rows, int64_t n, const float* w, int64_t columns,
-                   float* y) {
-  int64_t r = 0;
-  for (; r + kMostRows <= rows; r += kMostRows)
-    product_rows<kMostRows>(x + r * n, n, w, columns, y + r * columns);
-  if (rows - r == 3) return product_rows<3>(x + r * n, n, w, columns, y + r * columns);
-  if (rows - r == 2) return product_rows<2>(x + r * n, n, w, columns, y + r * columns);
-  if (rows - r == 1) return product_rows<1>(x + r * n, n, w, columns, y + r * columns);
-}
-
 // dx [rows, n] += z [rows, columns] W^T, W [n, columns].
 void score_product_back(const float* z, int64_t rows, int64_t columns, const float* w, int64_t n,
                         float* dx) {
-  int64_t r = 0;
-  for (; r + kMostRows <= rows; r += kMostRows)
-    back_rows<kMostRows>(z + r * columns, columns, w, n, dx + r * n);
-  if (rows - r == 3) return back_rows<3>(z + r * columns, columns, w, n, dx + r * n);
-  if (rows - r == 2) return back_rows<2>(z + r * columns, columns, w, n, dx + r * n);
-  if (rows - r == 1) return back_rows<1>(z + r * columns, columns, w, n, dx + r * n);
+  product_back<kMostRows>(z, rows, columns, w, n, dx);
 }
 
-void score_lstm(const float* c, float* z, float* h_next, float* c_next, int64_t rows, int64_t n) {
-  lstm_rows(c, z, h_next, c_next, rows, n);
-}
 void score_lstm_back(const float* gates, const float* c, const float* c_next, const float* dh,
                      const float* dc_next, float* dz, float* dc, int64_t rows, int64_t n) {
   lstm_rows_backward(gates, c, c_next, dh, dc_next, dz, dc, false, rows, n);
-}
-
-// t = tanh(key + query), key null: zero; returns v . t.
-float score_attention(const float* key, const float* query, const float* v, float* t, int64_t n) {
-  Floats total = Floats{};
-  for (int64_t k = 0; k < n; k += kWidth) {
-    const int64_t left = n - k;
-    const Floats at = part(query + k, left);
-    const Floats y = tanh(key != nullptr ? at + part(key + k, left) : at);
-    put(t + k, y, left);
-    total += part(v + k, left) * y;
-  }
-  return sum_by_halves(total);
 }
 
 // With upstream g of v . t: dkey (where not null) and dquery += g v (1 - t^2), dv += g t.
@@ -177,12 +107,6 @@ void score_attention_back(const float* t, const float* v, float g, float* dkey, 
     if (dkey != nullptr) put(dkey + k, part(dkey + k, left) + dt, left);
     put(dv + k, part(dv + k, left) + g * y, left);
   }
-}
-
-float score_dot(const float* a, const float* b, int64_t n) {
-  Floats total = Floats{};
-  for (int64_t k = 0; k < n; k += kWidth) total += part(a + k, n - k) * part(b + k, n - k);
-  return sum_by_halves(total);
 }
 
 // y += a x.

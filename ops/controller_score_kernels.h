@@ -1,7 +1,6 @@
 // The kernels of ops/controller_score.cpp for either dtype: f32 in ops/controller_score.simd.cpp,
 // f64 (gradient checks) by plain loops. Internal to ops/.
 #pragma once
-#include <cmath>
 #include <cstdint>
 
 #include "ops/cell_rows.h"
@@ -9,20 +8,13 @@
 
 namespace enas {
 
-ISA_SELECT(score_product, void(const float* x, int64_t rows, int64_t n, const float* w,
-                               int64_t columns, float* y));
 ISA_SELECT(score_product_back, void(const float* z, int64_t rows, int64_t columns, const float* w,
                                     int64_t n, float* dx));
-ISA_SELECT(score_lstm,
-           void(const float* c, float* z, float* h_next, float* c_next, int64_t rows, int64_t n));
 ISA_SELECT(score_lstm_back,
            void(const float* gates, const float* c, const float* c_next, const float* dh,
                 const float* dc_next, float* dz, float* dc, int64_t rows, int64_t n));
-ISA_SELECT(score_attention,
-           float(const float* key, const float* query, const float* v, float* t, int64_t n));
 ISA_SELECT(score_attention_back, void(const float* t, const float* v, float g, float* dkey,
                                       float* dquery, float* dv, int64_t n));
-ISA_SELECT(score_dot, float(const float* a, const float* b, int64_t n));
 ISA_SELECT(score_axpy, void(float a, const float* x, float* y, int64_t n));
 
 template <class T>
@@ -30,42 +22,28 @@ struct ScoreKernels;
 
 template <>
 struct ScoreKernels<float> {
-  static constexpr auto& product = score_product;
   static constexpr auto& product_back = score_product_back;
-  static constexpr auto& lstm = score_lstm;
   static constexpr auto& lstm_back = score_lstm_back;
-  static constexpr auto& attention = score_attention;
   static constexpr auto& attention_back = score_attention_back;
-  static constexpr auto& dot = score_dot;
   static constexpr auto& axpy = score_axpy;
 };
 
 template <>
 struct ScoreKernels<double> {
-  static void product(const double* x, int64_t rows, int64_t n, const double* w, int64_t columns,
-                      double* y) {
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t i = 0; i < n; ++i) axpy(x[r * n + i], w + i * columns, y + r * columns, columns);
-  }
   static void product_back(const double* z, int64_t rows, int64_t columns, const double* w,
                            int64_t n, double* dx) {
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t i = 0; i < n; ++i)
-        dx[r * n + i] += dot(z + r * columns, w + i * columns, columns);
-  }
-  static void lstm(const double* c, double* z, double* h_next, double* c_next, int64_t rows,
-                   int64_t n) {
-    scalar::lstm_rows(c, z, h_next, c_next, rows, n);
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t i = 0; i < n; ++i) {
+        double sum = 0;
+        for (int64_t k = 0; k < columns; ++k) sum += z[r * columns + k] * w[i * columns + k];
+        dx[r * n + i] += sum;
+      }
+    }
   }
   static void lstm_back(const double* gates, const double* c, const double* c_next,
                         const double* dh, const double* dc_next, double* dz, double* dc,
                         int64_t rows, int64_t n) {
     scalar::lstm_rows_backward(gates, c, c_next, dh, dc_next, dz, dc, false, rows, n);
-  }
-  static double attention(const double* key, const double* query, const double* v, double* t,
-                          int64_t n) {
-    for (int64_t k = 0; k < n; ++k) t[k] = std::tanh((key != nullptr ? key[k] : 0) + query[k]);
-    return dot(v, t, n);
   }
   static void attention_back(const double* t, const double* v, double g, double* dkey,
                              double* dquery, double* dv, int64_t n) {
@@ -75,11 +53,6 @@ struct ScoreKernels<double> {
       if (dkey != nullptr) dkey[k] += dt;
       dv[k] += g * t[k];
     }
-  }
-  static double dot(const double* a, const double* b, int64_t n) {
-    double sum = 0;
-    for (int64_t k = 0; k < n; ++k) sum += a[k] * b[k];
-    return sum;
   }
   static void axpy(double a, const double* x, double* y, int64_t n) {
     for (int64_t k = 0; k < n; ++k) y[k] += a * x[k];

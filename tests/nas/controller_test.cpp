@@ -8,6 +8,7 @@
 #include <cmath>
 #include <sstream>
 
+#include "nas/search.h"
 #include "ops/pointwise.h"
 #include "tests/nas/policies.h"
 
@@ -211,6 +212,33 @@ TEST(Controller, RefusesArchitecturesOfAnotherSpace) {
   EXPECT_THROW(controller.log_prob(tape, {{0, 4, 1, 0}}), Error);
   EXPECT_THROW(controller.log_prob(tape, {{0, 0, 2, 0}}), Error);
   EXPECT_THROW(controller.log_prob(tape, {{0, 0, -1, 0}}), Error);
+}
+
+// What the sampling kept spares an update the forward pass and changes no bit.
+TEST(Controller, AnUpdateIsTheSameWithoutWhatTheSamplingKept) {
+  struct {
+    std::vector<double> rewards(std::span<const Architecture> list, uint64_t first) {
+      std::vector<double> rewards(list.size());
+      for (size_t s = 0; s < list.size(); ++s)
+        rewards[s] = Random{2, Stream::test, first}.uniform53(s);
+      return rewards;
+    }
+  } task;
+  Controller kept = controller_of(RnnSpace(5), 0.5, 12, 3, DType::f32);
+  Controller walked = controller_of(RnnSpace(5), 0.5, 12, 3, DType::f32);
+  Adam adam_kept, adam_walked;
+  Tape tape;
+  const ControllerStepOptions options{7, 1e-2};
+  const RewardBaseline baseline(0.9);
+  for (uint64_t update = 0; update < 5; ++update) {
+    ScoredSamples samples = score_samples(task, kept, options, 9, update);
+    ASSERT_NE(samples.rollout.trace, nullptr);
+    policy_update(tape, kept, adam_kept, baseline, options, samples);
+    samples.rollout.trace = nullptr;
+    policy_update(tape, walked, adam_walked, baseline, options, samples);
+    for (Parameter& p : kept.parameters())
+      ASSERT_EQ(p.value.to_vector(), walked.parameters().get(p.name).value.to_vector()) << p.name;
+  }
 }
 
 double entropy_of(const std::vector<double>& logits) {

@@ -42,7 +42,7 @@ Controller make(const Policy& policy, double range, DType dtype, int hidden = 24
   return Controller(policy.list, policy.operations, {hidden, range}, 7, dtype);
 }
 
-constexpr ScoreOptions kAll{.entropy = true, .skip_penalty = SkipPenalty{}};
+const ScoreOptions kAll{.entropy = true, .skip_penalty = SkipPenalty{}};
 
 TEST(ConvPolicy, SampleAndLogProbAreOnePolicy) {
   for (const Policy& policy : policies(6, 4)) {

@@ -117,16 +117,23 @@ struct Result {
   std::vector<std::vector<double>> outputs, gradients;
 };
 
+std::vector<Tensor> weights_of(const Setting& s, DType dtype) {
+  std::vector<Tensor> weights;
+  for (const InputSpec& spec : inputs_of(s, 0.5)) {
+    const Random random{4, Stream::test, weights.size()};
+    std::vector<double> values;
+    for (int64_t i = 0; i < spec.shape.numel(); ++i)
+      values.push_back(random.uniform53(static_cast<uint64_t>(i)) - 0.5);
+    weights.push_back(Tensor::from(values, spec.shape, dtype));
+  }
+  return weights;
+}
+
 // By one op, or by small ones for each sample.
 Result run(const Setting& s, DType dtype, bool recorded) {
   Tape tape;
   std::vector<Var> x;
-  for (const InputSpec& spec : inputs_of(s, 0.5)) {
-    std::vector<double> values;
-    for (int64_t i = 0; i < spec.shape.numel(); ++i)
-      values.push_back(Random{4, Stream::test, x.size()}.uniform53(static_cast<uint64_t>(i)) - 0.5);
-    x.push_back(tape.variable(Tensor::from(values, spec.shape, dtype)));
-  }
+  for (const Tensor& weight : weights_of(s, dtype)) x.push_back(tape.variable(weight));
   const std::vector<int32_t> choices = s.choices();
   std::vector<Var> all;
   Result result;
@@ -193,6 +200,85 @@ TEST(ControllerScore, SameBitsAloneAndTogether) {
           std::equal(part.outputs[i].begin(), part.outputs[i].end(), together.outputs[i].begin()));
     }
   }
+}
+
+// Architectures that the policy drew, with what the sampling kept.
+struct Drawn {
+  Setting setting;
+  std::vector<Tensor> tensors;
+  Rollout rollout;
+  Drawn(const Setting& s, DType dtype) : setting(s), tensors(weights_of(s, dtype)) {
+    tensors.resize(8);
+    const ControllerWeights w{tensors[0], tensors[1], tensors[2], tensors[3],
+                              tensors[4], tensors[5], tensors[6], tensors[7]};
+    rollout = controller_rollout(w, s.list, s.samples, {6, Stream::test, 2}, 3, Trace::kept);
+  }
+  Result score(const std::vector<int32_t>& choices,
+               const std::shared_ptr<const ControllerTrace>& trace) const {
+    Tape tape;
+    std::vector<Var> x;
+    for (const Tensor& t : tensors)
+      if (t.defined()) x.push_back(tape.variable(t));
+    ScoreOptions want = setting.want();
+    want.trace = trace;
+    const std::vector<Var> y =
+        outputs_of(controller_score(vars_of(x), setting.list, choices, want));
+    Result result;
+    Var loss = sum(y[0]);
+    for (size_t i = 1; i < y.size(); ++i) loss = add(loss, sum(y[i]));
+    tape.backward(loss);
+    for (const Var& v : y) result.outputs.push_back(v.value().to_vector());
+    for (const Var& v : x) result.gradients.push_back(tape.gradient(v).to_vector());
+    return result;
+  }
+};
+
+TEST(ControllerScore, AKeptTraceIsTheForwardWalkToTheBit) {
+  const int before = thread_count();
+  for (const Setting& s : {recurrent(20, 7), macro(33, 11), micro(17, 6, 3), recurrent(3, 1)}) {
+    for (const DType dtype : {DType::f64, DType::f32}) {
+      set_thread_count(1);
+      const Drawn drawn(s, dtype);
+      const Result walked = drawn.score(drawn.rollout.actions, nullptr);
+      for (const int threads : {1, 2, 3}) {
+        set_thread_count(threads);
+        const Drawn again(s, dtype);
+        const Result kept = drawn.score(drawn.rollout.actions, again.rollout.trace);
+        const Result spared = again.score(again.rollout.actions, again.rollout.trace);
+        for (const Result& result : {kept, spared}) {
+          EXPECT_EQ(result.outputs, walked.outputs);
+          EXPECT_EQ(result.gradients, walked.gradients);
+        }
+      }
+      if (dtype == DType::f64) {
+        EXPECT_EQ(walked.outputs[0], drawn.rollout.log_prob);
+        EXPECT_EQ(walked.outputs[1], drawn.rollout.entropy);
+      }
+    }
+  }
+  set_thread_count(before);
+}
+
+// A value behind the version's back tells whether the forward walk was spared.
+TEST(ControllerScore, ATraceIsUsedWhileWeightsAndChoicesAreItsOwn) {
+  Drawn drawn(micro(9, 3), DType::f32);
+  const std::vector<int32_t>& choices = drawn.rollout.actions;
+  const Result before = drawn.score(choices, drawn.rollout.trace);
+  drawn.tensors[3].data<float>()[5] += 1;
+  EXPECT_EQ(drawn.score(choices, drawn.rollout.trace).outputs, before.outputs);
+  const Result walked = drawn.score(choices, nullptr);
+  ASSERT_NE(walked.outputs, before.outputs);
+  std::vector<int32_t> others = choices;
+  others[0] = 1 - others[0];
+  EXPECT_EQ(drawn.score(others, drawn.rollout.trace).outputs, drawn.score(others, nullptr).outputs);
+  Drawn same = drawn;
+  same.setting.list.steps[2].temperature *= 2;
+  EXPECT_EQ(same.score(choices, drawn.rollout.trace).outputs, same.score(choices, nullptr).outputs);
+  same = drawn;
+  same.tensors[3] = same.tensors[3].clone();
+  EXPECT_EQ(same.score(choices, drawn.rollout.trace).outputs, walked.outputs);
+  drawn.tensors[3].bump_version();
+  EXPECT_EQ(drawn.score(choices, drawn.rollout.trace).outputs, walked.outputs);
 }
 
 TEST(ControllerScore, RefusesChoicesOfAnotherList) {

@@ -294,6 +294,7 @@ const std::set<std::string> kParts = {"cell_input.h",
                                       "row_sums.simd.h",
                                       "panels.h",
                                       "controller_plan.h",
+                                      "controller_walk.h",
                                       "controller_score_kernels.h",
                                       "controller_score_walk.h",
                                       "doubles.simd.h"};
