@@ -12,14 +12,11 @@ struct Layout {
     int floats = 0, most = 0;
     panels_geometry(&floats, &most);
     width = floats;
-    fold = panels_fold(n);
     total = (n + width - 1) / width;
     count = (total + most - 1) / most;
   }
   int64_t first(int64_t p) const { return total * p / count * width; }  // column
   int64_t columns, width, total, count;
-  int64_t fold;  // > 1: the last columns lie so many rows a vector, behind their
-                 // panel's whole ones
 };
 
 }  // namespace
@@ -35,7 +32,8 @@ void panels_pack(const float* w, int64_t row, int64_t column, int64_t at, int64_
   for (int64_t p = 0; p < shape.count; ++p) {
     const int64_t first = shape.first(p), padded = shape.first(p + 1) - first;
     const int64_t used = std::min(padded, columns - first);
-    const int64_t fold = used < padded && total >= kFoldDepth ? shape.fold : 1;
+    // More than 1: the last columns lie so many rows a vector, behind the panel's whole vectors.
+    const int64_t fold = used < padded ? panels_fold(columns, total) : 1;
     const int64_t pitch = fold > 1 ? padded - shape.width : padded;
     float* const panel = panels + total * first;
     float* to = panel + at * pitch;

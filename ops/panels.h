@@ -14,10 +14,6 @@
 
 namespace enas {
 
-// Rows of a matrix from which on its last few columns may lie two or four rows
-// a vector: folding their sums costs more than it saves where there are fewer.
-constexpr int64_t kFoldDepth = 8;
-
 // Row r of the product reads `depth` floats at a + r * stride. Without `a` they
 // are zeros, as in the border of an image: those rows of the matrix are passed
 // over.
@@ -38,7 +34,7 @@ struct PanelPixels {
 #ifdef ENAS_ISA_NAMESPACE
 namespace ENAS_ISA_NAMESPACE {
 void panels_geometry(int* width, int* vectors);
-int64_t panels_fold(int64_t columns);
+int64_t panels_fold(int64_t columns, int64_t depth);
 void panels_multiply(const PanelRun* runs, int64_t count, int64_t rows, const float* panels,
                      int64_t columns, float* c, int64_t ldc, bool add);
 void panels_outer(const PanelPixels& pixels, int64_t m, int64_t columns, float* dw, int64_t ldw,
@@ -48,9 +44,8 @@ void panels_outer(const PanelPixels& pixels, int64_t m, int64_t columns, float* 
 
 // Floats of a vector; vectors of a panel, at most.
 ISA_SELECT(panels_geometry, void(int* width, int* vectors));
-// Rows of the matrix that share the vector of the columns past whole vectors:
-// 4, 2 or 1.
-ISA_SELECT(panels_fold, int64_t(int64_t columns));
+// Rows of a matrix of `depth` that share the vector of its columns past whole vectors: 4, 2 or 1.
+ISA_SELECT(panels_fold, int64_t(int64_t columns, int64_t depth));
 // c [rows x columns], ldc floats between rows, (+)= the runs' rows times the
 // packed matrix, which holds the rows of all runs one after another. c must not
 // overlap the runs. Per call some 100 rows or what lies in the first cache.

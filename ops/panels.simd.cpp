@@ -12,11 +12,14 @@ void panels_geometry(int* width, int* vectors) {
   *width = kWidth;
   *vectors = kMostVectors;
 }
-// At most half a vector, as 8 of 72 columns or 4 of 36, would fill it badly.
-int64_t panels_fold(int64_t columns) {
+// At most half a vector, as 8 of 72 columns or 4 of 36, would fill it badly. To fold the sums costs
+// more than it saves where the matrix has few rows.
+int64_t panels_fold(int64_t columns, int64_t depth) {
+  constexpr int64_t kFours = 8, kTwos = 128;
   const int64_t rest = columns % kWidth;
   if (kWidth < 16 || columns < kWidth || rest == 0 || rest > 8) return 1;
-  return rest > 4 ? 2 : 4;
+  if (rest <= 4) return depth >= kFours ? 4 : 1;
+  return depth >= kTwos ? 2 : 1;
 }
 
 namespace {
@@ -97,22 +100,26 @@ inline void tile(const Task& task, int64_t first) {
 template <int F, int R>
 inline void fold_rows(float* c, int64_t ldc, const Floats (&folded)[R], int from, int64_t columns,
                       bool add) {
-  const auto mask = static_cast<__mmask16>((1 << columns) - 1);
-  const auto put = [&](int i, Floats row) {
-    float* const to = c + (from + i) * ldc;
-    _mm512_mask_storeu_ps(to, mask, add ? _mm512_maskz_loadu_ps(mask, to) + row : row);
-  };
   if constexpr (F == 4) {
     Floats four[4];
     UNROLL for (int i = 0; i < 4; ++i) four[i] = from + i < R ? folded[from + i] : splat(0.0f);
-    const Floats sums = sums_of_fours(four);
-    if (from + 0 < R) put(0, sums);
-    if (from + 1 < R) put(1, _mm512_maskz_shuffle_f32x4(0xffff, sums, sums, 0x55));
-    if (from + 2 < R) put(2, _mm512_maskz_shuffle_f32x4(0xffff, sums, sums, 0xaa));
-    if (from + 3 < R) put(3, _mm512_maskz_shuffle_f32x4(0xffff, sums, sums, 0xff));
-  } else {
+    const __m512 sums = sums_of_fours(four);
+    const auto mask = static_cast<__mmask8>((1 << columns) - 1);
+    const __m128 rows[] = {
+        _mm512_maskz_extractf32x4_ps(0xf, sums, 0), _mm512_maskz_extractf32x4_ps(0xf, sums, 1),
+        _mm512_maskz_extractf32x4_ps(0xf, sums, 2), _mm512_maskz_extractf32x4_ps(0xf, sums, 3)};
     UNROLL for (int i = 0; i < 4; ++i) {
-      if (from + i < R) put(i, sums_of_twos(folded[from + i]));
+      if (from + i >= R) continue;
+      float* const to = c + (from + i) * ldc;
+      _mm_mask_storeu_ps(to, mask, add ? _mm_maskz_loadu_ps(mask, to) + rows[i] : rows[i]);
+    }
+  } else {
+    const auto mask = static_cast<__mmask16>((1 << columns) - 1);
+    UNROLL for (int i = 0; i < 4; ++i) {
+      if (from + i >= R) continue;
+      const Floats row = sums_of_twos(folded[from + i]);
+      float* const to = c + (from + i) * ldc;
+      _mm512_mask_storeu_ps(to, mask, add ? _mm512_maskz_loadu_ps(mask, to) + row : row);
     }
   }
 }
@@ -217,8 +224,8 @@ void panels_multiply(const PanelRun* runs, int64_t count, int64_t rows, const fl
   for (int64_t s = 0; s < count; ++s) depth += runs[s].depth;
   each_panel(columns, [&](int64_t first, int64_t vectors, const Columns& part) {
     Task task{runs, count, panels + depth * first, c + first, ldc, part, add, nullptr, 0, 0};
-    task.fold = panels_fold(columns), task.fold_columns = columns % kWidth;
-    if (depth >= kFoldDepth && task.fold > 1 && first + vectors * kWidth > columns)
+    task.fold = panels_fold(columns, depth), task.fold_columns = columns % kWidth;
+    if (task.fold > 1 && first + vectors * kWidth > columns)
       task.folds = task.panel + depth * (vectors - 1) * kWidth;
     panel<kMostVectors>(vectors, rows, task);
   });

@@ -68,7 +68,8 @@ TEST(Panels, MultiplyEveryRemainder) {
     for (const int64_t columns : kColumns) {
       for (int64_t rows = 1; rows <= 18; ++rows) expect_product(rows, 5, columns, false);
       expect_product(33, 20, columns, true);
-      for (const int64_t depth : {43, 44, 61, 90}) {  // the last few columns four rows a vector
+      // The last few columns two or four rows a vector.
+      for (const int64_t depth : {43, 44, 61, 90, 131}) {
         expect_product(1, depth, columns, true);
         expect_product(29, depth, columns, false);
       }
@@ -80,7 +81,7 @@ TEST(Panels, MultiplyEveryRemainder) {
 TEST(Panels, RunsOfZerosArePassedOver) {
   on_each_isa([] {
     for (const int64_t columns : kColumns) {
-      for (const int64_t depth : {3, 8, 9}) {
+      for (const int64_t depth : {3, 8, 9, 33}) {
         constexpr int64_t kRows = 5;
         const std::vector<float> a = numbers(kRows * depth, 1), w = numbers(4 * depth * columns, 2);
         const std::vector<float> zeros(a.size());
