@@ -1,6 +1,6 @@
-// Parts of the register tiles of ops/panels.h, for panels.simd.cpp and
-// panels_outer.simd.cpp. Every loop over a tile must be unrolled: one that is
-// not spills the accumulators, and the kernel is several times slower.
+// Parts of the register tiles of ops/panels.h, for panels.simd.cpp and panels_outer.simd.cpp. Every
+// loop over a tile must be unrolled: one that is not spills the accumulators, and the kernel is
+// several times slower.
 #pragma once
 #include "ops/panels.h"
 #include "tensor/simd.h"
@@ -42,9 +42,8 @@ inline Floats load_part(const float* p, int64_t n) {
   return load(lanes);
 }
 
-// Columns of one panel of V vectors. A ragged last vector ends with the last
-// column and overlaps its neighbour: both hold the same bits there. A matrix
-// narrower than a vector has `part` columns.
+// Columns of one panel of V vectors. A ragged last vector ends with the last column and overlaps
+// its neighbour: both hold the same bits there. A matrix narrower than a vector has `part` columns.
 struct Columns {
   int64_t last;  // where the last vector starts
   int64_t part;  // 0: whole vectors
@@ -86,13 +85,12 @@ inline void each_panel(int64_t columns, F f) {
 }
 
 #if defined(__AVX512F__)  // <immintrin.h> is included by then
-// F numbers one after another, as often as a vector holds them: a load alone,
-// where what else makes such a vector takes the port of an FMA.
+// F numbers one after another, as often as a vector holds them: a load alone, where what else makes
+// such a vector takes the port of an FMA.
 template <int F>
 inline Floats few_of_each(const float* p) {
   if constexpr (F == 4) {
-    // Without `maskz`, g++ 12 warns of an operand that its header
-    // leaves undefined.
+    // Without `maskz`, g++ 12 warns of an operand that its header leaves undefined.
     return _mm512_maskz_broadcast_f32x4(0xffff, _mm_loadu_ps(p));
   } else {
     double two;
@@ -112,11 +110,10 @@ inline Floats sums_of_twos(Floats v) {
   return _mm512_maskz_permutexvar_ps(0xffff, even, v) +
          _mm512_maskz_permutexvar_ps(0xffff, _mm512_or_si512(even, _mm512_set1_epi32(1)), v);
 }
-// Sums of neighbouring lanes in fours: lane 4 i + j of the result is that of
-// lanes 4 j to 4 j + 3 of v[i].
+// Sums of neighbouring lanes in fours: lane 4 i + j of the result is that of lanes 4 j to 4 j + 3
+// of v[i].
 inline Floats sums_of_fours(const Floats (&v)[4]) {
-  const auto half = [](__m512 a,
-                       __m512 b) {  // a0 + a2, b0 + b2, a1 + a3, b1 + b3 of each four
+  const auto half = [](__m512 a, __m512 b) {  // a0 + a2, b0 + b2, a1 + a3, b1 + b3 of each four
     return _mm512_maskz_unpacklo_ps(0xffff, a, b) + _mm512_maskz_unpackhi_ps(0xffff, a, b);
   };
   const __m512d low = _mm512_castps_pd(half(v[0], v[1])), high = _mm512_castps_pd(half(v[2], v[3]));

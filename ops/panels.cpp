@@ -5,8 +5,7 @@
 namespace enas {
 namespace {
 
-// Vectors of columns, shared out to panels of nearly equal width;
-// panels.simd.cpp does the same.
+// Vectors of columns, shared out to panels of nearly equal width; panels.simd.cpp does the same.
 struct Layout {
   explicit Layout(int64_t n) : columns(n) {
     int floats = 0, most = 0;
@@ -37,8 +36,7 @@ void panels_pack(const float* w, int64_t row, int64_t column, int64_t at, int64_
     const int64_t pitch = fold > 1 ? padded - shape.width : padded;
     float* const panel = panels + total * first;
     float* to = panel + at * pitch;
-    // A ragged last vector ends with the last column; of a matrix narrower than
-    // one, with zeros.
+    // A ragged last vector ends with the last column; of a matrix narrower than one, with zeros.
     const int64_t whole = used == padded ? padded : padded - shape.width;
     const int64_t ragged = columns < shape.width ? 0 : used - shape.width;
     for (int64_t k = 0; k < depth; ++k, to += pitch) {

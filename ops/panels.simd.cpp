@@ -1,5 +1,4 @@
-// Products by panels (ops/panels.h): tiles of rows of a and all columns of a
-// panel.
+// Products by panels (ops/panels.h): tiles of rows of a and all columns of a panel.
 #if defined(__AVX512F__)
 #include <immintrin.h>
 #endif
@@ -93,10 +92,9 @@ inline void tile(const Task& task, int64_t first) {
 }
 
 #if defined(__AVX512F__)
-// The columns past whole vectors: with F = 4 a vector holds at most four of
-// them for four rows of the matrix, lane F column + k % F, with F = 2 at most
-// eight for two rows. Its sums are folded at the end. Adds to four rows of c,
-// or fewer.
+// The columns past whole vectors: with F = 4 a vector holds at most four of them for four rows of
+// the matrix, lane F column + k % F, with F = 2 at most eight for two rows. Its sums are folded at
+// the end. Adds to four rows of c, or fewer.
 template <int F, int R>
 inline void fold_rows(float* c, int64_t ldc, const Floats (&folded)[R], int from, int64_t columns,
                       bool add) {
