@@ -40,9 +40,9 @@ void draw_cell(Drawing& drawing, const std::string& prefix, const std::string& n
   for (size_t i = 0; i < cell.nodes.size(); ++i) {
     const MicroCell::Node& node = cell.nodes[i];
     const int number = static_cast<int>(i) + 2;
-    const std::pair<int, int> sides[] = {{node.in1, node.op1}, {node.in2, node.op2}};
+    const std::pair<int, MicroOp> sides[] = {{node.in1, node.op1}, {node.in2, node.op2}};
     for (int side = 0; side < 2; ++side) {
-      const std::string label = label_of(static_cast<MicroOp>(sides[side].second)),
+      const std::string label = label_of(sides[side].second),
                         op = id(number) + (side == 0 ? "a" : "b");
       drawing.nodes.push_back({op, label, NodeKind::node, "", label});
       drawing.edges.push_back({id(sides[side].first), op, "", false});
@@ -80,7 +80,7 @@ Drawing draw(const MacroSpace& space, const Architecture& arch) {
   drawing.nodes.push_back({"stem", "stem", NodeKind::input, "", ""});
   for (int i = 0; i < space.layers(); ++i) {
     const MacroArch::Layer& layer = network.layers[static_cast<size_t>(i)];
-    const std::string label = label_of(static_cast<MacroOp>(layer.op));
+    const std::string label = label_of(layer.op);
     drawing.nodes.push_back({id(i), label, NodeKind::node, std::to_string(i + 1), label});
     bool chosen = false;
     for (size_t k = 0; k < layer.skips.size(); ++k) {

@@ -14,9 +14,7 @@ nlohmann::ordered_json cell_json(const MicroCell& cell) {
   nlohmann::ordered_json json;
   for (const MicroCell::Node& node : cell.nodes) {
     json["nodes"].push_back(
-        {{"inputs", {node.in1, node.in2}},
-         {"operations",
-          {name_of(static_cast<MicroOp>(node.op1)), name_of(static_cast<MicroOp>(node.op2))}}});
+        {{"inputs", {node.in1, node.in2}}, {"operations", {name_of(node.op1), name_of(node.op2)}}});
   }
   json["loose_ends"] = cell.loose_ends;
   return json;
@@ -31,8 +29,7 @@ void add_decoded(nlohmann::ordered_json& json, const MacroSpace& space, const Ar
       const int source = MacroArch::source(static_cast<int>(k), space.concat_input());
       skips.push_back(source == MacroSpace::kStem ? "stem" : std::to_string(source + 1));
     }
-    json["network"].push_back(
-        {{"operation", name_of(static_cast<MacroOp>(layer.op))}, {"skips", skips}});
+    json["network"].push_back({{"operation", name_of(layer.op)}, {"skips", skips}});
   }
 }
 

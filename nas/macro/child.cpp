@@ -11,11 +11,6 @@ namespace {
 // Of the second batch norm of a convolution branch (docs/method.md section 2.1).
 constexpr double kBranchEpsilon = 1e-3;
 
-// "stem", "layer.3": a stored tensor, as in the names of parameters.
-std::string tensor_name(int tensor) {
-  return tensor == 0 ? "stem" : "layer." + std::to_string(tensor - 1);
-}
-
 bool reads(const MacroPlan::Layer& layer, int tensor) {
   return std::find(layer.sources.begin(), layer.sources.end(), tensor) != layer.sources.end();
 }
@@ -63,11 +58,11 @@ void MacroChild::make_layer(const LayerMaker& make, int i, const MacroArch* arch
     }
     layer.inputs.norm = make.norm(name + ".input.norm", filters);
   }
-  for (int op = 0; op < kMacroOps; ++op) {
+  for (int id = 0; id < kMacroOps; ++id) {
+    const auto op = static_cast<MacroOp>(id);
     if (arch != nullptr && arch->layers[at].op != op) continue;
-    const auto id = static_cast<MacroOp>(op);
     layer.ops[static_cast<size_t>(op)] =
-        make_macro_op(make, name + "." + key_of(id), id, filters, false, kBranchEpsilon);
+        make_macro_op(make, name + "." + key_of(op), op, filters, false, kBranchEpsilon);
   }
   if (!space_.concat_input() && i > 0) layer.skips = make.norm(name + ".skips.norm", filters);
 }
@@ -101,7 +96,7 @@ Var MacroChild::run_layer(Pass& pass, int i, const MacroArch& arch, const MacroP
                           const std::vector<Var>& stored) {
   const auto at = static_cast<size_t>(i);
   const Layer& layer = layers_[at];
-  const auto op = static_cast<MacroOp>(arch.layers[at].op);
+  const MacroOp op = arch.layers[at].op;
   const MacroOpLayer& weights = layer.ops[static_cast<size_t>(op)];
   if (space_.concat_input()) {
     const Var x = run_input(pass, layer, plan.layers[at], stored);

@@ -7,28 +7,24 @@
 namespace enas {
 namespace {
 
-int64_t kernel_of(MacroOp op) { return op == MacroOp::conv3 || op == MacroOp::sep3 ? 3 : 5; }
-bool is_separable(MacroOp op) { return op == MacroOp::sep3 || op == MacroOp::sep5; }
-bool is_pooling(MacroOp op) { return op == MacroOp::avg_pool || op == MacroOp::max_pool; }
-
 void count_op(NetworkCost& cost, MacroOp op, bool full, int64_t filters, int64_t pixels) {
   cost.conv_norm(1, filters, filters, pixels);
-  if (is_pooling(op)) return;
+  if (is_pool(op)) return;
   if (is_separable(op) && !full) return cost.separable_norm(kernel_of(op), filters, pixels);
   cost.conv_norm(kernel_of(op), filters, filters, pixels);
 }
 
-// A network of one architecture. doubling: filters double at a reduction.
-struct Shape {
+// Of a network of one architecture. doubling: filters double at a reduction.
+struct Form {
   int64_t filters, classes, side;
   bool doubling, full;
 };
 
-NetworkCost count(const MacroSpace& space, const Architecture& arch, const Shape& shape) {
+NetworkCost count(const MacroSpace& space, const Architecture& arch, const Form& form) {
   const MacroArch decoded = space.decode(arch);
   const bool concat = space.concat_input();
   const MacroPlan plan = macro_plan(decoded, concat);
-  int64_t filters = shape.filters, side = shape.side, pixels = side * side;
+  int64_t filters = form.filters, side = form.side, pixels = side * side;
   NetworkCost cost;
   cost.conv_norm(3, 3, filters, pixels);
   for (int i = 0; i < space.layers(); ++i) {
@@ -36,23 +32,22 @@ NetworkCost count(const MacroSpace& space, const Architecture& arch, const Shape
     const auto sources = static_cast<int64_t>(layer.sources.size());
     if (layer.reached) {
       if (concat) cost.conv_norm(1, sources * filters, filters, pixels);
-      const auto op = static_cast<MacroOp>(decoded.layers[static_cast<size_t>(i)].op);
-      count_op(cost, op, shape.full, filters, pixels);
+      count_op(cost, decoded.layers[static_cast<size_t>(i)].op, form.full, filters, pixels);
       // The op's input is no skip, but its output is one of the sum: the same number.
       if (!concat && i > 0) {
-        if (shape.doubling) cost.conv(1, sources * filters, filters, pixels);
+        if (form.doubling) cost.conv(1, sources * filters, filters, pixels);
         cost.norm(filters);
       }
     }
     if (!reduces_after(i, space.layers())) continue;
     side = half_of(side);
     pixels = side * side;
-    const int64_t to = shape.doubling ? 2 * filters : filters;
+    const int64_t to = form.doubling ? 2 * filters : filters;
     for (int tensor = concat ? 1 : 0; tensor <= i + 1; ++tensor)
       if (plan.reduces(tensor, i)) cost.reduction_norm(filters, to, pixels);
     filters = to;
   }
-  cost.conv(1, filters, shape.classes, 1);
+  cost.conv(1, filters, form.classes, 1);
   return cost;
 }
 

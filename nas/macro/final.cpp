@@ -4,13 +4,6 @@
 #include "ops/sum_of.h"
 
 namespace enas {
-namespace {
-
-bool is_pool(int op) {
-  return op == static_cast<int>(MacroOp::avg_pool) || op == static_cast<int>(MacroOp::max_pool);
-}
-
-}  // namespace
 
 MacroFinal::MacroFinal(MacroSpace space, const Architecture& arch, const MacroFinalOptions& options,
                        uint64_t seed, DType dtype, Device device)
@@ -34,10 +27,8 @@ MacroFinal::MacroFinal(MacroSpace space, const Architecture& arch, const MacroFi
     list.resize(static_cast<size_t>(i) + 2);
     for (int t = 0; t <= i + 1; ++t) {
       if (!plan_.reduces(t, i)) continue;
-      list[static_cast<size_t>(t)] =
-          make.reduction("reduction." + std::to_string(i) + "." +
-                             (t == 0 ? "stem" : "layer." + std::to_string(t - 1)),
-                         filters, 2 * filters);
+      list[static_cast<size_t>(t)] = make.reduction(
+          "reduction." + std::to_string(i) + "." + tensor_name(t), filters, 2 * filters);
     }
     filters *= 2;
   }
@@ -47,15 +38,14 @@ MacroFinal::MacroFinal(MacroSpace space, const Architecture& arch, const MacroFi
 void MacroFinal::make_layer(const LayerMaker& make, int i, int64_t filters) {
   const auto at = static_cast<size_t>(i);
   if (!plan_.layers[at].reached) return;
-  const int op = arch_.layers[at].op;
+  const MacroOp op = arch_.layers[at].op;
   check(!options_.full_conv || !is_pool(op), ErrorKind::usage, "macro network", "layer ", i + 1,
         " is a pooling layer, which final-full-conv refuses; leave that switch out");
   const std::string name = "layer." + std::to_string(i);
   Layer& layer = layers_[at];
   const std::vector<int64_t> widths(plan_.layers[at].sources.size(), filters);
   if (space_.concat_input()) layer.inputs = make.pointwise(name + ".input", widths, filters);
-  const auto id = static_cast<MacroOp>(op);
-  layer.op = make_macro_op(make, name + "." + key_of(id), id, filters, options_.full_conv, 1e-5);
+  layer.op = make_macro_op(make, name + "." + key_of(op), op, filters, options_.full_conv, 1e-5);
   // The op's input is no skip, but its output is a source: the same number.
   if (!space_.concat_input() && i > 0)
     layer.skips = make.pointwise(name + ".skips", widths, filters);
@@ -64,7 +54,7 @@ void MacroFinal::make_layer(const LayerMaker& make, int i, int64_t filters) {
 Var MacroFinal::run_layer(Pass& pass, int i, const std::vector<Var>& stored) {
   const auto at = static_cast<size_t>(i);
   const Layer& layer = layers_[at];
-  const auto op = static_cast<MacroOp>(arch_.layers[at].op);
+  const MacroOp op = arch_.layers[at].op;
   std::vector<Var> sources;
   for (const int t : plan_.layers[at].sources) sources.push_back(stored[static_cast<size_t>(t)]);
   if (space_.concat_input()) {

@@ -16,12 +16,11 @@ MacroOpLayer make_macro_op(const LayerMaker& make, const std::string& name, Macr
                            int64_t filters, bool full, double epsilon) {
   MacroOpLayer layer;
   layer.first = make.pointwise(name + ".first", filters, filters);
-  if (op == MacroOp::avg_pool || op == MacroOp::max_pool) return layer;
-  const int64_t kernel = op == MacroOp::conv3 || op == MacroOp::sep3 ? 3 : 5;
-  if (full || op == MacroOp::conv3 || op == MacroOp::conv5) {
-    layer.conv = make.conv(name + ".second", kernel, filters, filters, epsilon);
+  if (is_pool(op)) return layer;
+  if (is_separable(op) && !full) {
+    layer.separable = make.separable(name + ".second", kernel_of(op), filters, filters, epsilon);
   } else {
-    layer.separable = make.separable(name + ".second", kernel, filters, filters, epsilon);
+    layer.conv = make.conv(name + ".second", kernel_of(op), filters, filters, epsilon);
   }
   return layer;
 }

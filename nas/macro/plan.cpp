@@ -9,6 +9,10 @@ bool reduces_after(int layer, int layers) {
   return distance > 0 && (layer == distance - 1 || layer == 2 * distance - 1);
 }
 
+std::string tensor_name(int tensor) {
+  return tensor == 0 ? "stem" : "layer." + std::to_string(tensor - 1);
+}
+
 MacroPlan macro_plan(const MacroArch& arch, bool concat_input) {
   const int n = static_cast<int>(arch.layers.size());
   MacroPlan plan;

@@ -1,6 +1,7 @@
 // What of a macro network an architecture reaches. Stored tensors: 0 is the stem, k the output of
 // layer k - 1. Source: docs/method.md sections 2.1 and 2.4, "macro skips", "macro input".
 #pragma once
+#include <string>
 #include <vector>
 
 #include "nas/macro/space.h"
@@ -25,6 +26,9 @@ struct MacroPlan {
   }
 };
 MacroPlan macro_plan(const MacroArch& arch, bool concat_input);
+
+// "stem", "layer.3": a stored tensor, as in the names of parameters.
+std::string tensor_name(int tensor);
 
 // Reductions stand after layers L/3 - 1 and 2 (L/3) - 1 (from 0); with fewer than 3 layers nowhere.
 bool reduces_after(int layer, int layers);

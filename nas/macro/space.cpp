@@ -125,7 +125,7 @@ MacroArch MacroSpace::decode(const Architecture& arch) const {
     check(choice >= 0 && choice <= place.most(), ErrorKind::usage, "architecture", choice,
           " cannot be the ", meaning(place, concat_input()));
     if (place.candidate < 0) {
-      decoded.layers.push_back({choice, {}});
+      decoded.layers.push_back({static_cast<MacroOp>(choice), {}});
     } else {
       decoded.layers.back().skips.push_back(choice == 1);
     }
@@ -139,8 +139,7 @@ std::string MacroSpace::to_words(const Architecture& arch) const {
   std::string text;
   for (size_t i = 0; i < decoded.layers.size(); ++i) {
     const MacroArch::Layer& layer = decoded.layers[i];
-    text +=
-        (i ? "; " : "") + std::to_string(i + 1) + ": " + name_of(static_cast<MacroOp>(layer.op));
+    text += (i ? "; " : "") + std::to_string(i + 1) + ": " + name_of(layer.op);
     const char* before = concat_input() ? " of " : ", skips from ";
     for (size_t k = 0; k < layer.skips.size(); ++k) {
       if (!layer.skips[k]) continue;

@@ -13,12 +13,15 @@ namespace enas {
 enum class MacroOp : uint8_t { conv3, sep3, conv5, sep5, avg_pool, max_pool };
 inline constexpr int kMacroOps = 6;
 const char* name_of(MacroOp op);  // "3x3 convolution"
+inline bool is_pool(MacroOp op) { return op == MacroOp::avg_pool || op == MacroOp::max_pool; }
+inline bool is_separable(MacroOp op) { return op == MacroOp::sep3 || op == MacroOp::sep5; }
+inline int64_t kernel_of(MacroOp op) { return op == MacroOp::conv5 || op == MacroOp::sep5 ? 5 : 3; }
 
 // Decoded choices: what a child loops over. Layer i (from 0) has i skip candidates: the stem and
 // layers 0 .. i-2, or under `concat` layers 0 .. i-1.
 struct MacroArch {
   struct Layer {
-    int op;                   // a MacroOp
+    MacroOp op;
     std::vector<bool> skips;  // candidate k chosen
   };
   std::vector<Layer> layers;

@@ -123,8 +123,7 @@ void MicroChild::make_edges(const LayerMaker& make, const std::string& name, Lay
         const auto wanted = [&](MicroOp op) {
           if (only == nullptr) return true;
           const MicroCell::Node& n = only->nodes[static_cast<size_t>(node)];
-          return (side == 0 ? n.in1 : n.in2) == input &&
-                 (side == 0 ? n.op1 : n.op2) == static_cast<int>(op);
+          return (side == 0 ? n.in1 : n.in2) == input && (side == 0 ? n.op1 : n.op2) == op;
         };
         const std::string edge = name + ".node." + std::to_string(node + 2) + "." +
                                  kSides.at(side) + ".from." + std::to_string(input);
@@ -152,18 +151,17 @@ Var MicroChild::calibrated(Pass& pass, const Input& input, const Var& x) {
 
 Var MicroChild::run_node(Pass& pass, const Layer& layer, int node, const MicroCell::Node& choice,
                          const std::vector<Var>& values, bool stride2) {
-  const auto term = [&](size_t side, int input, int op) {
+  const auto term = [&](size_t side, int input, MicroOp op) {
     const auto from = static_cast<size_t>(input);
     const Layer::Edge& edge = layer.edges[static_cast<size_t>(node)][side][from];
-    const auto id = static_cast<MicroOp>(op);
     const bool halves = stride2 && input < 2;
     MicroEdge weights;
-    if (id == MicroOp::identity) {
+    if (op == MicroOp::identity) {
       weights.identity = edge.identity;
-    } else if (id == MicroOp::sep3 || id == MicroOp::sep5) {
+    } else if (is_separable(op)) {
       weights = edge.kernels[static_cast<size_t>(op)];
     }
-    return run_micro_op(pass, id, weights, values[from], halves ? 2 : 1,
+    return run_micro_op(pass, op, weights, values[from], halves ? 2 : 1,
                         options_.tf_same ? Padding::tf_same : Padding::same);
   };
   const std::array<Term, 2> terms = {term(0, choice.in1, choice.op1),

@@ -6,22 +6,17 @@
 namespace enas {
 namespace {
 
-bool is_separable(int op) {
-  return op == static_cast<int>(MicroOp::sep3) || op == static_cast<int>(MicroOp::sep5);
-}
-int64_t kernel_of(int op) { return op == static_cast<int>(MicroOp::sep3) ? 3 : 5; }
-constexpr int kIdentity = static_cast<int>(MicroOp::identity);
-
 struct Map {  // of a cell's output
   int64_t channels, side;
 };
 int64_t pixels_of(int64_t side) { return side * side; }
 
 // One operation of an edge. stride2: of a reduction cell whose edges from the inputs halve the map.
-void count_op(NetworkCost& cost, int op, int input, bool stride2, int64_t filters, int64_t pixels) {
+void count_op(NetworkCost& cost, MicroOp op, int input, bool stride2, int64_t filters,
+              int64_t pixels) {
   if (is_separable(op)) {
     for (int stack = 0; stack < 2; ++stack) cost.separable_norm(kernel_of(op), filters, pixels);
-  } else if (op == kIdentity && stride2 && input < 2) {
+  } else if (op == MicroOp::identity && stride2 && input < 2) {
     cost.reduction_norm(filters, filters, pixels);
   }
 }
@@ -41,7 +36,8 @@ void count_nodes(NetworkCost& cost, const MicroCell& cell, bool stride2, int64_t
 void count_all_nodes(NetworkCost& cost, int nodes, bool stride2, int64_t filters) {
   for (int node = 2; node < nodes + 2; ++node)
     for (int edge = 0; edge < 2 * node; ++edge)
-      for (int op = 0; op < kMicroOps; ++op) count_op(cost, op, edge / 2, stride2, filters, 0);
+      for (int op = 0; op < kMicroOps; ++op)
+        count_op(cost, static_cast<MicroOp>(op), edge / 2, stride2, filters, 0);
   if (stride2) cost.params += 2 * (filters * filters + 2 * filters);
 }
 

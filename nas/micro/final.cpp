@@ -103,14 +103,13 @@ void MicroFinal::make_inputs(const LayerMaker& make, const std::string& name, La
   }
 }
 
-MicroEdge MicroFinal::make_edge(const LayerMaker& make, const std::string& name, int input, int op,
-                                int64_t filters, bool reduction) {
+MicroEdge MicroFinal::make_edge(const LayerMaker& make, const std::string& name, int input,
+                                MicroOp op, int64_t filters, bool reduction) {
   MicroEdge edge;
-  const auto id = static_cast<MicroOp>(op);
-  if (id == MicroOp::sep3 || id == MicroOp::sep5) {
+  if (is_separable(op)) {
     for (const int stack : {0, 1})
-      edge.stacks[static_cast<size_t>(stack)] = make_stack(make, name, stack, id, filters);
-  } else if (id == MicroOp::identity && reduction && input < 2) {
+      edge.stacks[static_cast<size_t>(stack)] = make_stack(make, name, stack, op, filters);
+  } else if (op == MicroOp::identity && reduction && input < 2) {
     edge.identity = make.reduction(name, filters, filters);
   }
   return edge;
@@ -124,14 +123,13 @@ Var MicroFinal::run_node(Pass& pass, int index, int node, const std::vector<Var>
   const Layer& layer = layers_[static_cast<size_t>(index)];
   const MicroCell::Node& choice = cell(index).nodes[static_cast<size_t>(node)];
   const double keep = drop_path_keep(index, pass.mode().progress);
-  const auto term = [&](int side, int input, int op) {
+  const auto term = [&](int side, int input, MicroOp op) {
     const Var& x = values[static_cast<size_t>(input)];
-    const auto id = static_cast<MicroOp>(op);
     Term made =
-        run_micro_op(pass, id, layer.edges[static_cast<size_t>(node)][static_cast<size_t>(side)], x,
+        run_micro_op(pass, op, layer.edges[static_cast<size_t>(node)][static_cast<size_t>(side)], x,
                      skeleton_.reduces(index) && input < 2 ? 2 : 1,
                      options_.tf_same ? Padding::tf_same : Padding::same);
-    if (id != MicroOp::identity) {
+    if (op != MicroOp::identity) {
       const int64_t edge = (int64_t{index} * space_.nodes() + node) * 2 + side;
       made.keep = pass.drop_path(edge, keep, x.size(0), x.dtype(), x.value().device());
     }

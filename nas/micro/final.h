@@ -59,7 +59,7 @@ class MicroFinal {
   void make_layer(const LayerMaker& make, int index, Map& before, Map& last, int64_t filters);
   void make_inputs(const LayerMaker& make, const std::string& name, Layer& layer, const Map& before,
                    const Map& last, int64_t filters);
-  MicroEdge make_edge(const LayerMaker& make, const std::string& name, int input, int op,
+  MicroEdge make_edge(const LayerMaker& make, const std::string& name, int input, MicroOp op,
                       int64_t filters, bool reduction);
   Values run_layer(Pass& pass, int index, const Values& before, const Values& last);
   Var run_node(Pass& pass, int index, int node, const std::vector<Var>& values);

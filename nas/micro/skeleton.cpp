@@ -16,8 +16,7 @@ constexpr Window2d kAuxiliaryPool{5, 3, Padding::valid};
 
 SeparableBn make_stack(const LayerMaker& make, const std::string& name, int stack, MicroOp op,
                        int64_t filters) {
-  return make.separable(name + "." + std::to_string(stack), op == MicroOp::sep3 ? 3 : 5, filters,
-                        filters);
+  return make.separable(name + "." + std::to_string(stack), kernel_of(op), filters, filters);
 }
 
 Term run_micro_op(Pass& pass, MicroOp op, const MicroEdge& edge, const Var& x, int64_t stride,

@@ -39,7 +39,6 @@ Term run_micro_op(Pass& pass, MicroOp op, const MicroEdge& edge, const Var& x, i
 // ReLU, average pool 5x5 by 3, 1x1 to 128, a convolution over the whole remaining map to 768, head.
 class AuxiliaryHead {
  public:
-  static constexpr double kWeight = 0.4;  // of its loss
   AuxiliaryHead() = default;
   // Of a list of sources with these widths on a map of side `map`, at least 5 (else: usage).
   // frozen: its weights are constants (parity switch frozen-aux).

@@ -38,8 +38,8 @@ size_t integers_of(int nodes) { return 2 * kPerNode * static_cast<size_t>(nodes)
 
 std::string words_of(const MicroCell& cell) {
   std::string text;
-  const auto read = [](int op, int node) {
-    return name_of(static_cast<MicroOp>(op)) + std::string(" of ") + std::to_string(node);
+  const auto read = [](MicroOp op, int node) {
+    return name_of(op) + std::string(" of ") + std::to_string(node);
   };
   for (size_t i = 0; i < cell.nodes.size(); ++i) {
     const MicroCell::Node& n = cell.nodes[i];
@@ -157,7 +157,8 @@ MicroArch MicroSpace::decode(const Architecture& arch) const {
   for (MicroCell* cell : {&decoded.normal, &decoded.reduction}) {
     std::vector<bool> read(static_cast<size_t>(nodes_) + 2, false);
     for (int node = 0; node < nodes_; ++node, at += kPerNode) {
-      cell->nodes.push_back({at[0], at[1], at[2], at[3]});
+      cell->nodes.push_back(
+          {at[0], static_cast<MicroOp>(at[1]), at[2], static_cast<MicroOp>(at[3])});
       read[static_cast<size_t>(at[0])] = read[static_cast<size_t>(at[2])] = true;
     }
     for (int node = 0; node < nodes_ + 2; ++node)

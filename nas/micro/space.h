@@ -14,11 +14,16 @@ namespace enas {
 enum class MicroOp : uint8_t { sep3, sep5, avg_pool, max_pool, identity };
 inline constexpr int kMicroOps = 5;
 const char* name_of(MicroOp op);  // "3x3 separable convolution"
+inline bool is_separable(MicroOp op) { return op == MicroOp::sep3 || op == MicroOp::sep5; }
+inline int64_t kernel_of(MicroOp op) { return op == MicroOp::sep5 ? 5 : 3; }
 
 // Decoded choices: what a child loops over.
 struct MicroCell {
   struct Node {
-    int in1, op1, in2, op2;  // earlier nodes and MicroOps
+    int in1;  // in1, in2: earlier nodes
+    MicroOp op1;
+    int in2;
+    MicroOp op2;
   };
   std::vector<Node> nodes;      // nodes[i] is node i + 2
   std::vector<int> loose_ends;  // nodes, inputs too, that no node reads, ascending

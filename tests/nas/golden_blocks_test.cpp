@@ -109,14 +109,13 @@ struct CellWeights {
 CellWeights make_cell(Block& block, const MicroCell& cell, int64_t stride) {
   CellWeights weights;
   weights.inputs = {block.map("x.0"), block.map("x.1")};
-  const auto make_edge = [&](const std::string& name, int input, int op) {
+  const auto make_edge = [&](const std::string& name, int input, MicroOp op) {
     MicroEdge edge;
-    const auto id = static_cast<MicroOp>(op);
-    if (id == MicroOp::sep3 || id == MicroOp::sep5) {
+    if (is_separable(op)) {
       for (const int stack : {0, 1})
         edge.stacks[static_cast<size_t>(stack)] =
-            make_stack(block.make, name, stack, id, kChannels);
-    } else if (id == MicroOp::identity && stride == 2 && input < 2) {
+            make_stack(block.make, name, stack, op, kChannels);
+    } else if (op == MicroOp::identity && stride == 2 && input < 2) {
       edge.identity = block.make.reduction(name, kChannels, kChannels);
     }
     return edge;
@@ -141,10 +140,9 @@ Var run_cell(Pass& pass, const CellWeights& weights, const MicroCell& cell, int6
   std::vector<Var> values = {use(pass, weights.inputs[0]), use(pass, weights.inputs[1])};
   for (size_t n = 0; n < cell.nodes.size(); ++n) {
     const MicroCell::Node& node = cell.nodes[n];
-    const auto term = [&](size_t side, int input, int op) {
-      return run_micro_op(pass, static_cast<MicroOp>(op), weights.edges[n].at(side),
-                          values[static_cast<size_t>(input)], input < 2 ? stride : 1,
-                          Padding::same);
+    const auto term = [&](size_t side, int input, MicroOp op) {
+      return run_micro_op(pass, op, weights.edges[n].at(side), values[static_cast<size_t>(input)],
+                          input < 2 ? stride : 1, Padding::same);
     };
     const std::array<Term, 2> terms = {term(0, node.in1, node.op1), term(1, node.in2, node.op2)};
     values.push_back(sum_of(terms, false).y);

@@ -62,7 +62,7 @@ size_t expected_ops(const MacroArch& arch, bool concat, bool final, bool dropout
   const Reads reads(arch, concat);
   size_t ops = 2;  // stem
   for (size_t i = 0; i < arch.layers.size(); ++i) {
-    const int op = arch.layers[i].op;
+    const int op = static_cast<int>(arch.layers[i].op);
     if (reads.reached[i + 1]) {
       if (concat) ops += 2;
       ops += op == 1 || op == 3 ? 2 : 3;  // 1x1, (norm), the operation
@@ -89,7 +89,7 @@ std::set<std::string> expected_names(const MacroArch& arch, bool concat) {
   };
   norm("stem.norm");
   for (size_t i = 0; i < arch.layers.size(); ++i) {
-    const int op = arch.layers[i].op;
+    const int op = static_cast<int>(arch.layers[i].op);
     const std::string layer = "layer." + std::to_string(i), name = layer + "." + macro_key(op);
     if (reads.reached[i + 1]) {
       if (concat) {

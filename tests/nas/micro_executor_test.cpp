@@ -30,7 +30,7 @@ struct Edge {
   int input, op;
 };
 std::array<Edge, 2> edges_of(const MicroCell::Node& n) {
-  return {Edge{n.in1, n.op1}, Edge{n.in2, n.op2}};
+  return {Edge{n.in1, static_cast<int>(n.op1)}, Edge{n.in2, static_cast<int>(n.op2)}};
 }
 bool reduces(int layer, int cells) { return layer == cells / 3 || layer == 2 * (cells / 3) + 1; }
 

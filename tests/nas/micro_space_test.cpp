@@ -37,9 +37,9 @@ TEST(MicroSpace, TextStoresInputsBesideTheirOperations) {
   const auto expect_node = [](const MicroCell& cell, int in1, int op1, int in2, int op2) {
     ASSERT_EQ(cell.nodes.size(), 1u);
     EXPECT_EQ(cell.nodes[0].in1, in1);
-    EXPECT_EQ(cell.nodes[0].op1, op1);
+    EXPECT_EQ(static_cast<int>(cell.nodes[0].op1), op1);
     EXPECT_EQ(cell.nodes[0].in2, in2);
-    EXPECT_EQ(cell.nodes[0].op2, op2);
+    EXPECT_EQ(static_cast<int>(cell.nodes[0].op2), op2);
   };
   expect_node(decoded.normal, 0, 2, 1, 4);
   expect_node(decoded.reduction, 1, 3, 0, 1);
@@ -57,7 +57,7 @@ TEST(MicroSpace, PublishedCells) {
   EXPECT_EQ(decoded.normal.loose_ends, (std::vector<int>{2, 3, 4, 5, 6}));
   EXPECT_EQ(decoded.reduction.loose_ends, (std::vector<int>{2, 4, 5, 6}));
   EXPECT_EQ(decoded.reduction.nodes[2].in2, 3);
-  EXPECT_EQ(decoded.reduction.nodes[2].op2, 1);
+  EXPECT_EQ(decoded.reduction.nodes[2].op2, MicroOp::sep5);
 }
 
 // Inputs that no node reads are loose ends too.

@@ -40,7 +40,8 @@ struct NaiveMacro {
     const Naive net(store, running, macs);
     std::vector<Map> stored = {net.norm(net.conv(Map(images), "stem.weight", {3}), "stem.norm")};
     for (size_t i = 0; i < arch.layers.size(); ++i) {
-      const auto& [op, skips] = arch.layers[i];
+      const int op = static_cast<int>(arch.layers[i].op);
+      const std::vector<bool>& skips = arch.layers[i].skips;
       const std::string name = "layer." + std::to_string(i), key = name + "." + macro_key(op);
       if (!net.has(key + ".first.weight")) {  // built without, for nobody reads it
         stored.push_back(stored.back());
@@ -163,8 +164,8 @@ struct NaiveMicro {
     }
     for (const MicroCell::Node& n : cell.nodes) {
       const std::string node = name + ".node." + std::to_string(values.size());
-      const Map x = edge(net, node + ".x", n.in1, n.op1, values, halves),
-                y = edge(net, node + ".y", n.in2, n.op2, values, halves);
+      const Map x = edge(net, node + ".x", n.in1, static_cast<int>(n.op1), values, halves),
+                y = edge(net, node + ".y", n.in2, static_cast<int>(n.op2), values, halves);
       values.push_back(Naive::add(x, y));
     }
     std::vector<Map> ends;
