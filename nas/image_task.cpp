@@ -6,7 +6,7 @@
 namespace enas {
 namespace {
 
-// Rows of logits, [rows, classes] as doubles.
+// The logits of one image.
 struct Row {
   const double* logit;
   size_t classes;
@@ -50,35 +50,34 @@ void UnreadImages::add(const Tensor& logits, const Tensor& labels) {
   labels_.emplace_back(label, label + labels.numel());
 }
 
-ImageScore UnreadImages::read() const {
-  ImageScore score;
+template <class F>
+void UnreadImages::each_row(F&& f) const {
   if (!logits_.empty()) logits_.back().values();  // one wait: the copies before have arrived then
   for (size_t k = 0; k < logits_.size(); ++k) {
     const std::vector<double>& values = logits_[k].values();
     const size_t rows = labels_[k].size(), classes = values.size() / rows;
-    for (size_t r = 0; r < rows; ++r) {
-      const Row row{values.data() + r * classes, classes};
-      const auto label = static_cast<size_t>(labels_[k][r]);
-      const double* best = std::max_element(row.logit, row.logit + classes);
-      score.nll += row.log_total() - row.logit[label];
-      score.correct += static_cast<size_t>(best - row.logit) == label ? 1 : 0;
-    }
-    score.images += static_cast<int64_t>(rows);
+    for (size_t r = 0; r < rows; ++r)
+      f(Row{values.data() + r * classes, classes}, static_cast<size_t>(labels_[k][r]));
   }
+}
+
+ImageScore UnreadImages::read() const {
+  ImageScore score;
+  each_row([&](const Row& row, size_t label) {
+    const double* best = std::max_element(row.logit, row.logit + row.classes);
+    score.nll += row.log_total() - row.logit[label];
+    score.correct += static_cast<size_t>(best - row.logit) == label ? 1 : 0;
+    ++score.images;
+  });
   return score;
 }
 
 std::vector<std::vector<double>> UnreadImages::probabilities() const {
   std::vector<std::vector<double>> list;
-  for (size_t k = 0; k < logits_.size(); ++k) {
-    const std::vector<double>& values = logits_[k].values();
-    const size_t rows = labels_[k].size(), classes = values.size() / rows;
-    for (size_t r = 0; r < rows; ++r) {
-      const Row row{values.data() + r * classes, classes};
-      std::vector<double>& p = list.emplace_back();
-      for (size_t c = 0; c < classes; ++c) p.push_back(std::exp(row.logit[c] - row.log_total()));
-    }
-  }
+  each_row([&](const Row& row, size_t) {
+    std::vector<double>& p = list.emplace_back();
+    for (size_t c = 0; c < row.classes; ++c) p.push_back(std::exp(row.logit[c] - row.log_total()));
+  });
   return list;
 }
 

@@ -43,6 +43,9 @@ class UnreadImages {
   std::vector<std::vector<double>> probabilities() const;
 
  private:
+  template <class F>
+  void each_row(F&& f) const;  // f(row of logits, label)
+
   std::vector<Readback> logits_;
   std::vector<std::vector<int32_t>> labels_;
 };
@@ -136,6 +139,8 @@ class ImageTask {
   }
   void score_into(UnreadImages& scores, const Architecture& arch, const Tensor& images,
                   const ImageIndices& batch, const PassMode& mode);
+  // All images of a set in their order.
+  UnreadImages score_set(const Architecture& arch, const ImageSet& set);
 
   Net& net_;
   ImageTaskOptions options_;
@@ -204,28 +209,26 @@ ImageScore ImageTask<Net>::score(const Architecture& arch, int64_t batches) {
 }
 
 template <ImageNet Net>
-ImageScore ImageTask<Net>::evaluate(const Architecture& arch, const ImageSet& set) {
-  check(set.size() > 0, ErrorKind::usage, "evaluation", "has no images to score");
+UnreadImages ImageTask<Net>::score_set(const Architecture& arch, const ImageSet& set) {
   ImageLoader loader(set, std::min(options_.reward_batch, set.size()), options_.seed, std::nullopt);
   const Tensor images = set.images.to(net_.device());
   UnreadImages scores;
   for (int64_t k = 0; k < loader.batches(); ++k)
     score_into(scores, arch, images, loader.batch_once(0, k), scoring_mode());
-  return scores.read();
+  return scores;
+}
+
+template <ImageNet Net>
+ImageScore ImageTask<Net>::evaluate(const Architecture& arch, const ImageSet& set) {
+  check(set.size() > 0, ErrorKind::usage, "evaluation", "has no images to score");
+  return score_set(arch, set).read();
 }
 
 template <ImageNet Net>
 std::vector<std::vector<double>> ImageTask<Net>::predict(const Architecture& arch,
                                                          const Tensor& images) {
-  const ImageSet set{
-      images, Tensor::from_indices(std::vector<int32_t>(static_cast<size_t>(images.size(0)), 0),
-                                   {images.size(0)})};
-  ImageLoader loader(set, std::min(options_.reward_batch, set.size()), options_.seed, std::nullopt);
-  const Tensor there = images.to(net_.device());
-  UnreadImages scores;
-  for (int64_t k = 0; k < loader.batches(); ++k)
-    score_into(scores, arch, there, loader.batch_once(0, k), scoring_mode());
-  return scores.probabilities();
+  const std::vector<int32_t> unknown(static_cast<size_t>(images.size(0)), 0);  // labels
+  return score_set(arch, {images, Tensor::from_indices(unknown, {images.size(0)})}).probabilities();
 }
 
 }  // namespace enas
