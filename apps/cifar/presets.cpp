@@ -1,44 +1,12 @@
 // Defaults of both spaces and the presets of enas_cifar. A function is long because it is a table
 // of values.
 #include "apps/cifar/options.h"
+#include "apps/run/recipe.h"
 
 namespace enas {
 namespace {
 
 const std::vector<std::string> kSearching = {"run", "search", "arch"};
-
-// Under `run` train's values carry the prefix train-.
-PresetValues of_train(const PresetValues& values) {
-  PresetValues prefixed;
-  for (const auto& [name, value] : values)
-    prefixed.emplace_back(name == "train-on-all" ? name : "train-" + name, value);
-  return prefixed;
-}
-PresetValues operator+(PresetValues left, const PresetValues& right) {
-  left.insert(left.end(), right.begin(), right.end());
-  return left;
-}
-
-struct Recipe {
-  PresetValues search, train, run;  // run: of that command alone
-};
-
-// What `arch` has of a recipe: sizes of the search network, and of the stand-alone one as train-.
-PresetValues of_arch(const Registry& registry, const Recipe& recipe) {
-  PresetValues known;
-  for (const auto& [name, value] : recipe.search + of_train(recipe.train))
-    if (registry.find(name, "arch")) known.emplace_back(name, value);
-  return known;
-}
-
-void add(Registry& registry, const std::string& name, const std::string& help,
-         const std::string& space, const Recipe& recipe) {
-  registry.add_preset(name, help, recipe.search + of_train(recipe.train) + recipe.run, {"run"},
-                      space);
-  registry.add_preset(name, help, recipe.search, {"search"}, space);
-  registry.add_preset(name, help, of_arch(registry, recipe), {"arch"}, space);
-  registry.add_preset(name, help, recipe.train, {"train"}, space);
-}
 
 // Hours on a GPU: the tables of docs/method.md.
 void add_long(Registry& registry) {
@@ -54,13 +22,13 @@ void add_long(Registry& registry) {
   const std::string help =
       "the paper's own description (in search loose ends pass a 1x1, so that a cell keeps its "
       "channels; in the final network they are concatenated, a single one is the output)";
-  add(registry, "paper", help, "macro",
-      {controller + PresetValues{{"parity", "concat-input"}}, train, run});
-  add(registry, "paper", help, "micro",
-      {controller + PresetValues{{"parity", "reduce-stride2"}}, train, run});
+  add_recipe(registry, "paper", help,
+             {controller + PresetValues{{"parity", "concat-input"}}, train, run}, "macro");
+  add_recipe(registry, "paper", help,
+             {controller + PresetValues{{"parity", "reduce-stride2"}}, train, run}, "micro");
   const std::string best = "the recipe with the best evidence";
   for (const char* space : {"macro", "micro"})
-    add(registry, "best", best, space, {{}, {{"cutout", "16"}}, {}});
+    add_recipe(registry, "best", best, {{}, {{"cutout", "16"}}, {}}, space);
 }
 
 }  // namespace
@@ -128,15 +96,19 @@ void add_cifar_presets(Registry& registry) {
                      demo_train = {{"batch", "64"},  {"lr-period", "6"},     {"epochs", "6"},
                                    {"dropout", "0"}, {"valid-batch", "100"}, {"pad", "2"}},
                      demo_run = {{"samples", "5"}, {"top", "3"}};
-  add(registry, "demo", demo, "macro",
+  add_recipe(
+      registry, "demo", demo,
       {demo_search + epochs("4") + plain_adam + PresetValues{{"layers", "4"}, {"filters", "12"}},
-       demo_train + PresetValues{{"filters", "16"}}, demo_run});
-  add(registry, "demo", demo, "micro",
+       demo_train + PresetValues{{"filters", "16"}}, demo_run},
+      "macro");
+  add_recipe(
+      registry, "demo", demo,
       {demo_search + epochs("16") + PresetValues{{"layers", "1"}, {"nodes", "2"}, {"filters", "8"}},
        demo_train +
            PresetValues{
                {"layers", "1"}, {"filters", "16"}, {"drop-path-keep", "1"}, {"auxiliary", "off"}},
-       demo_run});
+       demo_run},
+      "micro");
   const PresetValues quick_search = controller + PresetValues{{"batch", "64"},
                                                               {"epochs", "10"},
                                                               {"shared-lr-period", "10"},
@@ -144,15 +116,18 @@ void add_cifar_presets(Registry& registry) {
                      quick_train = {{"batch", "64"},    {"epochs", "12"},   {"lr-period", "12"},
                                     {"lr-min", "1e-4"}, {"dropout", "0.1"}, {"valid-batch", "100"}},
                      quick_run = {{"samples", "20"}, {"top", "5"}};
-  add(registry, "quick", quick, "macro",
-      {quick_search + plain_adam + PresetValues{{"layers", "6"}, {"filters", "16"}},
-       quick_train + PresetValues{{"filters", "20"}}, quick_run});
-  add(registry, "quick", quick, "micro",
+  add_recipe(registry, "quick", quick,
+             {quick_search + plain_adam + PresetValues{{"layers", "6"}, {"filters", "16"}},
+              quick_train + PresetValues{{"filters", "20"}}, quick_run},
+             "macro");
+  add_recipe(
+      registry, "quick", quick,
       {quick_search + PresetValues{{"layers", "3"}, {"filters", "10"}},
        quick_train +
            PresetValues{
                {"layers", "3"}, {"filters", "12"}, {"drop-path-keep", "0.9"}, {"auxiliary", "off"}},
-       quick_run});
+       quick_run},
+      "micro");
   add_long(registry);
 }
 
