@@ -204,19 +204,6 @@ void write_file_atomic(const std::string& path, std::string_view bytes, FileSyst
   write_file_atomic(path, std::vector<std::string_view>{bytes}, files);
 }
 
-bool create_file(const std::string& path, std::string_view bytes, FileSystem& files) {
-  const int fd = open_retry(files, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644);
-  if (fd < 0 && errno == EEXIST) return false;
-  if (fd < 0) fail_write(path, "make it", errno);
-  const std::string_view what = fill_new_file(files, fd, {bytes});
-  if (!what.empty()) {
-    const int error = errno;
-    unlink_quietly(files, path);
-    fail_write(path, what, error);
-  }
-  return true;
-}
-
 AppendFile::AppendFile(std::string path, FileSystem& files)
     : path_(std::move(path)), files_(&files) {
   Descriptor file(files,

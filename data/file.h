@@ -47,10 +47,6 @@ void write_file_atomic(const std::string& path, const std::vector<std::string_vi
 void write_file_atomic(const std::string& path, std::string_view bytes,
                        FileSystem& files = real_files());
 
-// Makes path with these bytes unless something has that name already: then false (for lock files).
-// Kind write.
-bool create_file(const std::string& path, std::string_view bytes, FileSystem& files = real_files());
-
 // A file that grows at its end: metrics.jsonl, log.txt. Every failure is of kind write.
 class AppendFile {
  public:

@@ -2,7 +2,6 @@
 #include "data/image_loader.h"
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 
 namespace enas {
@@ -64,21 +63,6 @@ ImageIndices ImageLoader::batch_once(int64_t epoch, int64_t k) {
   check(epoch >= 0 && k >= 0 && k < batches(), "image loader", "found batch ", k, " of epoch ",
         epoch, "; expected 0..", batches() - 1, " of an epoch from 0");
   return gather(epoch, k * batch_, std::min(batch_, images() - k * batch_));
-}
-
-Tensor gather_images(const ImageSet& set, const Tensor& indices) {
-  const Shape& shape = set.images.shape();
-  Tensor images(Shape{indices.numel(), shape[1], shape[2], shape[3]}, DType::u8);
-  const int64_t bytes = shape[1] * shape[2] * shape[3];
-  const auto* index = indices.data<int32_t>();
-  const auto* from = set.images.data<uint8_t>();
-  auto* to = images.data<uint8_t>();
-  for (int64_t i = 0; i < indices.numel(); ++i) {
-    check(index[i] >= 0 && index[i] < set.size(), "gather images", "found index ", index[i],
-          "; expected 0..", set.size() - 1);
-    std::memcpy(to + i * bytes, from + index[i] * bytes, static_cast<size_t>(bytes));
-  }
-  return images;
 }
 
 }  // namespace enas

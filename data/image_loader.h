@@ -52,7 +52,4 @@ class ImageLoader {
   std::array<Cached, 2> cached_;
 };
 
-// The images of these indices, gathered: u8 [n, H, W, 3].
-Tensor gather_images(const ImageSet& set, const Tensor& indices);
-
 }  // namespace enas

@@ -1,5 +1,6 @@
 #include "nn/init.h"
 
+#include <array>
 #include <cmath>
 #include <numbers>
 

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "tensor/check.h"
+
 namespace enas {
 
 double ExponentialRate::at(int64_t epoch) const {
@@ -32,25 +34,6 @@ double CosineRate::at(double epoch) const {
 double CosineRate::first_step(int64_t epoch) const {
   const bool restarts = epoch > 0 && period(static_cast<double>(epoch)).begin == epoch;
   return at(static_cast<double>(restarts ? epoch - 1 : epoch));
-}
-
-void Plateau::observe(double loss) {
-  const bool improved = std::isinf(best) ? loss < best : loss < best - least * std::fabs(best);
-  if (!improved) dividing = true;
-  if (!improved || (keep_dividing && dividing)) lr /= divide;
-  if (loss < best) best = loss;
-}
-
-Tensor Plateau::state() const {
-  return Tensor::from({lr, best, dividing ? 1.0 : 0.0}, {3}, DType::f64);
-}
-
-void Plateau::load_state(const Tensor& state) {
-  check(state.defined() && state.dtype() == DType::f64 && state.shape() == Shape{3},
-        ErrorKind::checkpoint, "plateau", "needs a state of f64 [3]");
-  lr = state.item(0);
-  best = state.item(1);
-  dividing = state.item(2) != 0;
 }
 
 }  // namespace enas

@@ -71,17 +71,6 @@ void Registry::add_preset(std::string name, std::string help, PresetValues value
                       std::move(variant)});
 }
 
-void Registry::set_default(std::string_view name, std::string value) {
-  bool known = false;
-  for (OptionSpec& option : options_) {
-    if (option.name != name) continue;
-    known = true;
-    option.default_value =
-        value.empty() ? "" : canonical_value(option, value, "registry: --" + option.name);
-  }
-  check(known, "registry", "no option --", name);
-}
-
 const OptionSpec* Registry::find(std::string_view name, std::string_view command) const {
   for (const OptionSpec& option : options_) {
     if (option.name == name && option.applies_to(command)) return &option;

@@ -74,16 +74,13 @@ class Registry {
   // Defaults under one value of it, for those of the commands that have the option.
   void add_defaults(std::string variant, std::string source, PresetValues values,
                     std::vector<std::string> commands);
-  // Gives an option another default, as an app does to a common one.
-  void set_default(std::string_view name, std::string value);
 
   const OptionSpec* find(std::string_view name, std::string_view command) const;  // null: unknown
   const CommandSpec* find_command(std::string_view name) const;
   const Preset* find_preset(std::string_view name, std::string_view command,
                             std::string_view variant = {}) const;
   std::vector<const OptionSpec*> options_of(std::string_view command) const;  // as added
-  std::vector<std::string> commands_with(
-      std::string_view option_name) const;  // that know the option
+  std::vector<std::string> commands_with(std::string_view option) const;      // that know it
   const std::vector<CommandSpec>& commands() const { return commands_; }
   const std::vector<Preset>& presets() const { return presets_; }
   // Those of add_defaults: a preset each, its help the source.
@@ -119,8 +116,8 @@ class Settings {
     OptionSpec spec;
     std::string text;
     Origin origin = Origin::default_value;
-    std::string
-        origin_text;  // "default (docs/method.md 1.3)", "preset quick", "config a.toml:3", "option"
+    // "default (docs/method.md 1.3)", "preset quick", "config a.toml:3", "option".
+    std::string origin_text;
   };
 
   Settings() = default;
@@ -169,8 +166,7 @@ Settings settings_from_config(const Registry& registry, std::string_view command
                               const std::string& path);
 
 // The text of config.toml: every value of scope result and execution with a comment naming its
-// origin. Fed back by
-// --config it gives the same values.
+// origin. Fed back by --config it gives the same values.
 std::string resolved_toml(const Settings& settings);
 
 // What shapes the numbers of a run and nothing else: the `result` values but for the data's path,
@@ -184,9 +180,8 @@ std::string help_text(const Registry& registry, std::string_view command);
 std::string short_help_text(const Registry& registry);
 
 // --data --out --seed --device --threads --config --preset --budget --max-steps --log-every
-// --checkpoint-every
-// --on-nan --quiet --json-log --overwrite, each for those commands of docs/interface.md that use it
-// and that the registry has: commands are added first.
+// --checkpoint-every --on-nan --quiet --json-log --overwrite, each for those commands of
+// docs/interface.md that use it and that the registry has: commands are added first.
 void add_common_options(Registry& registry);
 
 // The canonical text of a value, or Error `usage` naming range, found value and source. `where`

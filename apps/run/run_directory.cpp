@@ -149,12 +149,6 @@ void RunDirectory::set_status(RunStatus status, std::string message) {
   save();
 }
 
-void RunDirectory::set_data(std::string data, std::string fingerprint) {
-  record_.data = std::move(data);
-  record_.data_fingerprint = std::move(fingerprint);
-  save();
-}
-
 void RunDirectory::set_gpu(GpuRecord gpu) {
   record_.gpu = std::move(gpu);
   save();

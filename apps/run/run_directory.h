@@ -68,7 +68,6 @@ class RunDirectory {
   const RunRecord& record() const { return record_; }
   // Each of these writes run.json.
   void set_status(RunStatus status, std::string message = {});
-  void set_data(std::string data, std::string fingerprint);
   void set_gpu(GpuRecord gpu);
   void add_timing(std::string_view stage, double seconds);  // adds to the stage's sum
   void count_resume();                                      // and the status is `running` again

@@ -14,10 +14,7 @@
 
 namespace enas {
 
-enum class Share {
-  edge_op,
-  edge
-};  // one matrix an (edge, activation), or one an edge as in the paper
+enum class Share { edge_op, edge };  // a matrix an (edge, activation), or an edge as in the paper
 enum class CellKind { highway, plain };
 
 struct DropoutRates {  // drop rates, docs/method.md 1.3
@@ -93,9 +90,6 @@ class RnnChild {
   // Weight decay covers cell matrices only in search, everything in final training (docs/method.md,
   // first table).
   static bool is_cell_weight(const Parameter& p) { return p.name.rfind("cell.", 0) == 0; }
-  // Number of matrices that the cell of `arch` reads, node 0's included: recorded leaves beside the
-  // embedding table.
-  static size_t used_matrices(const RnnCell& cell) { return cell.nodes.size() + 1; }
 
  private:
   Parameter& add_matrix(const std::string& name, int64_t rows, int64_t columns);

@@ -250,9 +250,6 @@ TEST(Options, RegistryRefusesClashes) {
   EXPECT_THROW(registry.add_preset("x", "bad", {{"hidden", "0"}}), Error);
   const OptionSpec elsewhere = {.name = "hidden", .help = "other", .commands = {"arch"}};
   EXPECT_NO_THROW(registry.add(elsewhere));
-  registry.set_default("preset", "demo");
-  const char* arguments[] = {"enas_test", "run"};
-  EXPECT_EQ(parse_command_line(registry, 2, arguments).settings.integer("hidden"), 64);
 }
 
 TEST(Options, GettersOfAnotherKindAreInternal) {

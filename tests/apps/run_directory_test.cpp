@@ -84,8 +84,10 @@ TEST(RunDirectory, RecordSaysWhatWasRun) {
   const TemporaryFolder folder;
   const std::string path = folder / "a";
   {
-    RunDirectory run = RunDirectory::create(path, make_record(), "", false);
-    run.set_data("tiny-text, 1,000 words \xff", "abc");
+    RunRecord record = make_record();
+    record.data = "tiny-text, 1,000 words \xff";
+    record.data_fingerprint = "abc";
+    RunDirectory run = RunDirectory::create(path, record, "", false);
     run.add_timing("search", 1.5);
     run.add_timing("search", 1);
     run.set_status(RunStatus::stopped, "SIGINT");

@@ -341,22 +341,6 @@ TEST(File, FoldersSurviveEveryFailingCall) {
   EXPECT_FALSE(exists(folder / "y"));
 }
 
-TEST(File, CreateFileMakesOneOwner) {
-  const TemporaryFolder folder;
-  const std::string path = folder / "LOCK";
-  EXPECT_TRUE(create_file(path, "1\n"));
-  EXPECT_FALSE(create_file(path, "2\n"));
-  EXPECT_EQ(read_file(path, 10), "1\n");
-  for_each_failure([&](FileSystem& files) { EXPECT_TRUE(create_file(path, "3\n", files)); },
-                   [&] { remove_file(path); },
-                   [&](FailingFiles&, std::optional<ErrorKind> kind, int) {
-                     if (kind.has_value()) {
-                       EXPECT_EQ(*kind, ErrorKind::write);
-                     }
-                     EXPECT_EQ(exists(path), !kind.has_value());
-                   });
-}
-
 TEST(File, ListIsSorted) {
   const TemporaryFolder folder;
   for (const char* name : {"b", "a10", "a2", "B"}) folder.write(name, "");

@@ -96,20 +96,11 @@ TEST(ImageLoader, BatchesArePureInSeedStreamEpochAndBatch) {
     }
 }
 
-TEST(ImageLoader, LabelsAndPixelsAreThoseOfTheIndices) {
+TEST(ImageLoader, LabelsAreThoseOfTheIndices) {
   const ImageSet set = numbered(20);
   ImageLoader loader(set, 6, kSeed, Stream::image_order);
   const ImageIndices batch = loader.batch(1, 3);
-  const Tensor images = gather_images(set, batch.indices);
-  EXPECT_EQ(images.shape(), (Shape{6, 1, 1, 3}));
-  for (size_t i = 0; i < 6; ++i) {
-    const int32_t index = values(batch.indices)[i];
-    EXPECT_EQ(values(batch.labels)[i], index % 7);
-    for (int32_t c = 0; c < 3; ++c)
-      EXPECT_EQ(images.data<uint8_t>()[3 * static_cast<int32_t>(i) + c],
-                static_cast<uint8_t>((c + 1) * index));
-  }
-  EXPECT_THROW(gather_images(set, Tensor::from_indices({20}, Shape{1})), Error);
+  for (size_t i = 0; i < 6; ++i) EXPECT_EQ(values(batch.labels)[i], values(batch.indices)[i] % 7);
 }
 
 TEST(ImageLoader, OnceVisitsEveryImageWithAShorterLastBatch) {

@@ -5,13 +5,10 @@
 #include <cmath>
 #include <set>
 
+#include "tensor/check.h"
+
 namespace enas {
 namespace {
-
-TEST(Schedule, Constant) {
-  EXPECT_EQ(ConstantRate{20}.at(0), 20);
-  EXPECT_EQ(ConstantRate{20}.at(1e6), 20);
-}
 
 // The recipe of the baseline program: 20, then divided by 1.8 from the fourth epoch on.
 TEST(Schedule, ExponentialStartsAtItsEpoch) {
@@ -61,45 +58,6 @@ TEST(Schedule, ARestartMayComeOneStepLate) {
     EXPECT_EQ(rate.first_step(epoch), rate.at(static_cast<double>(epoch)));
   EXPECT_EQ(rate.first_step(10), rate.at(9));
   EXPECT_EQ(rate.first_step(30), rate.at(29));
-}
-
-TEST(Schedule, PlateauDividesWhereTheLossDoesNotImprove) {
-  Plateau rate{.lr = 20, .divide = 4};
-  const double losses[] = {5, 4, 4.5, 3.9, 3.9, NAN, 3};
-  const double expected[] = {20, 20, 5, 5, 1.25, 0.3125, 0.3125};
-  for (size_t i = 0; i < 7; ++i) {
-    rate.observe(losses[i]);
-    EXPECT_EQ(rate.at(static_cast<double>(i)), expected[i]) << i;
-  }
-  EXPECT_EQ(rate.best, 3);
-}
-
-TEST(Schedule, PlateauLeastImprovementIsRelative) {
-  Plateau rate{.lr = 1, .divide = 2, .least = 0.1};
-  rate.observe(100);
-  rate.observe(91);  // better, not by a tenth
-  EXPECT_EQ(rate.lr, 0.5);
-  EXPECT_EQ(rate.best, 91);
-  rate.observe(80);
-  EXPECT_EQ(rate.lr, 0.5);
-}
-
-TEST(Schedule, NewBobKeepsDividing) {
-  Plateau rate{.lr = 8, .divide = 2, .keep_dividing = true};
-  for (const double loss : {5.0, 4.0, 4.0, 3.0, 2.0}) rate.observe(loss);
-  EXPECT_EQ(rate.lr, 1);
-}
-
-TEST(Schedule, PlateauStateContinues) {
-  Plateau whole{.lr = 8, .divide = 3, .keep_dividing = true}, resumed = whole;
-  for (const double loss : {5.0, 4.0, 4.1}) whole.observe(loss);
-  resumed.load_state(whole.state());
-  whole.observe(3);
-  resumed.observe(3);
-  EXPECT_EQ(resumed.lr, whole.lr);
-  EXPECT_EQ(resumed.best, 3);
-  EXPECT_NEAR(resumed.lr, 8.0 / 9, 1e-15);
-  EXPECT_THROW(resumed.load_state(Tensor::zeros({3})), Error);
 }
 
 }  // namespace
