@@ -12,8 +12,8 @@
 
 namespace enas {
 
-// Row r of the product reads `depth` floats at a + r * stride. Without `a` they are zeros, as around
-// an image: those rows of the matrix are passed over.
+// Row r of the product reads `depth` floats at a + r * stride. Without `a` they are zeros, as
+// around an image: those rows of the matrix are passed over.
 struct PanelRun {
   const float* a;
   int64_t stride, depth;
