@@ -71,14 +71,20 @@ __attribute__((noinline)) void tile(int64_t k, const float* a, int64_t lda, cons
   };
   if constexpr (lies == Lies::in_rows && kSteps == 2) {
     // And for the rows of the next tile, to the second cache: half of A was written by another
-    // core. In the first they would take the place of the panel.
+    // core. In the first they would take the place of the panel. The lines of C that the tile will
+    // write come meanwhile, too, unless C is a tile by itself and so in the first cache.
     const float* rows = a + R * lda;
-    for (; k >= kLine; k -= kLine, rows += kLine - kTileRows * lda) {
+    const float* own = c;
+    for (int line = add || ldc == V * kWidth ? V : 0; k >= kLine;
+         k -= kLine, rows += kLine - kTileRows * lda) {
+      const bool owns = line++ < V;
       for (int i = 0; i < kTileRows; ++i, rows += lda) {
         asm volatile("" : "+r"(rows));
+        if (owns) prefetch_for_write(own), own += ldc;
         __builtin_prefetch(rows, 0, 2);
         round();
       }
+      if (owns) own += kWidth - kTileRows * ldc;
     }
   }
   for (int64_t left = k / kSteps; left > 0; --left) round();
