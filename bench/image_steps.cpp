@@ -46,7 +46,7 @@ ImageTaskOptions task_options(const ImageBenchOptions& o) {
 template <class Net>
 class Steps : public ImageSteps {
  public:
-  // cost(architecture): multiply-adds of one image.
+  // cost(architecture): a NetworkCost.
   template <class Space, class Options, class Cost>
   Steps(const ImageBenchOptions& o, Space space, const Options& net, const Cost& cost,
         const std::vector<std::string>& archs)
@@ -68,8 +68,14 @@ class Steps : public ImageSteps {
       architectures_ = uniform_architectures(space.decisions(Space::policy_shape()), 12,
                                              Random{o.seed, Stream::uniform_sample, 0});
     }
-    for (const Architecture& arch : architectures_) macs_ += static_cast<double>(cost(arch));
-    macs_ /= static_cast<double>(architectures_.size());
+    for (const Architecture& arch : architectures_) {
+      const NetworkCost of = cost(arch);
+      cost_.flops += 6 * static_cast<double>(of.inner_macs * o.batch);
+      cost_.weights += static_cast<double>(of.params);
+    }
+    cost_.flops /= static_cast<double>(architectures_.size());
+    cost_.weights /= static_cast<double>(architectures_.size());
+    cost_.reads = cost_.weights;
   }
 
   void shared() override {
@@ -95,7 +101,7 @@ class Steps : public ImageSteps {
                     step_++);
   }
   void wait() override { net_.parameters().begin()->value.item(); }
-  double step_flops() const override { return 6 * macs_ * static_cast<double>(options_.batch); }
+  StepCost cost() const override { return cost_; }
 
  private:
   const Architecture& next() { return architectures_[step_++ % architectures_.size()]; }
@@ -111,7 +117,7 @@ class Steps : public ImageSteps {
   Tape tape_;
   ImageBatch batch_;
   std::vector<Architecture> architectures_;
-  double macs_ = 0;
+  StepCost cost_;
   uint64_t step_ = 0;
 };
 
@@ -123,18 +129,14 @@ std::unique_ptr<ImageSteps> image_steps(const ImageBenchOptions& o,
     const MicroSpace space(static_cast<int>(o.nodes));
     MicroChildOptions net;
     net.normal_cells = static_cast<int>(o.layers), net.filters = o.filters;
-    const auto macs = [&](const Architecture& a) {
-      return micro_child_cost(space, a, net).inner_macs;
-    };
-    return std::make_unique<Steps<MicroChild>>(o, space, net, macs, archs);
+    const auto cost = [&](const Architecture& a) { return micro_child_cost(space, a, net); };
+    return std::make_unique<Steps<MicroChild>>(o, space, net, cost, archs);
   }
   const MacroSpace space(static_cast<int>(o.layers));
   MacroChildOptions net;
   net.filters = o.filters;
-  const auto macs = [&](const Architecture& a) {
-    return macro_child_cost(space, a, net).inner_macs;
-  };
-  return std::make_unique<Steps<MacroChild>>(o, space, net, macs, archs);
+  const auto cost = [&](const Architecture& a) { return macro_child_cost(space, a, net); };
+  return std::make_unique<Steps<MacroChild>>(o, space, net, cost, archs);
 }
 
 }  // namespace enas::bench

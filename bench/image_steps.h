@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/step_cost.h"
 #include "tensor/device.h"
 
 namespace enas::bench {
@@ -21,12 +22,11 @@ struct ImageBenchOptions {
 class ImageSteps {
  public:
   virtual ~ImageSteps() = default;
-  virtual void shared() = 0;      // sample one architecture, then a training step of it
-  virtual void reward() = 0;      // forward pass of one held-out batch
-  virtual void controller() = 0;  // one sample, backward, Adam, with a constant reward
-  virtual void wait() = 0;        // for the device
-  // Of shared(): 6 a multiply-add inside the image, the mean over the architectures.
-  virtual double step_flops() const = 0;
+  virtual void shared() = 0;          // sample one architecture, then a training step of it
+  virtual void reward() = 0;          // forward pass of one held-out batch
+  virtual void controller() = 0;      // one sample, backward, Adam, with a constant reward
+  virtual void wait() = 0;            // for the device
+  virtual StepCost cost() const = 0;  // multiply-adds inside the image
 };
 // archs: texts to cycle through; none: a uniform sample.
 std::unique_ptr<ImageSteps> image_steps(const ImageBenchOptions& options,

@@ -113,11 +113,13 @@ double RnnSteps::tokens() const {
   return static_cast<double>(parts_->options.batch * parts_->options.bptt);
 }
 
-double RnnSteps::step_flops() const {
+StepCost RnnSteps::cost() const {
   const auto h = static_cast<double>(parts_->options.hidden);
   const auto nodes = static_cast<double>(parts_->options.nodes);
-  return 6 * tokens() *
-         (4 * h * h + 2 * h * h * nodes + static_cast<double>(parts_->options.vocabulary) * h);
+  const auto steps = static_cast<double>(parts_->options.bptt);
+  const double cell = 4 * h * h + 2 * h * h * nodes;
+  const double decoder = static_cast<double>(parts_->options.vocabulary) * h;
+  return {6 * tokens() * (cell + decoder), cell + decoder, steps * cell + decoder};
 }
 
 }  // namespace enas::bench

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/step_cost.h"
 #include "nas/rnn/child.h"
 
 namespace enas::bench {
@@ -24,12 +25,12 @@ class RnnSteps {
   RnnSteps(const RnnBenchOptions& options, const std::vector<std::string>& archs);
   ~RnnSteps();
 
-  void shared();              // sample one architecture, then a training step of it
-  void reward();              // forward pass of one validation batch
-  void controller();          // one sample, backward, Adam, with a constant reward
-  void wait();                // for the device; a step leaves its work queued
-  double tokens() const;      // a window
-  double step_flops() const;  // of shared(): 6 a use of a parameter
+  void shared();          // sample one architecture, then a training step of it
+  void reward();          // forward pass of one validation batch
+  void controller();      // one sample, backward, Adam, with a constant reward
+  void wait();            // for the device; a step leaves its work queued
+  double tokens() const;  // a window
+  StepCost cost() const;
 
  private:
   struct Parts;

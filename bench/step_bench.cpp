@@ -129,16 +129,21 @@ Timing time_steps(const std::function<void()>& step, int cycle, int warm_up, dou
 // The phases of a space, and what one step of them is worth.
 struct Steps {
   std::function<void()> shared, reward, controller, wait;
-  const char* unit;         // of shared and reward
-  double units, flops = 0;  // a step of shared(); reward() has a third of its FLOPs
+  const char* unit;  // of shared and reward
+  double units;      // a step of them
+  StepCost cost;
 };
 
 Steps steps_of(const Options& options, const std::vector<std::string>& archs) {
   if (options.space == "rnn") {
     const auto rnn = std::make_shared<RnnSteps>(options.rnn, archs);
-    return {[rnn] { rnn->shared(); }, [rnn] { rnn->reward(); }, [rnn] { rnn->controller(); },
-            [rnn] { rnn->wait(); },   "tokens_per_s",           rnn->tokens(),
-            rnn->step_flops()};
+    return {[rnn] { rnn->shared(); },
+            [rnn] { rnn->reward(); },
+            [rnn] { rnn->controller(); },
+            [rnn] { rnn->wait(); },
+            "tokens_per_s",
+            rnn->tokens(),
+            rnn->cost()};
   }
   const std::shared_ptr<ImageSteps> image = image_steps(options.image, archs);
   return {[image] { image->shared(); },
@@ -147,7 +152,7 @@ Steps steps_of(const Options& options, const std::vector<std::string>& archs) {
           [image] { image->wait(); },
           "images_per_s",
           static_cast<double>(options.image.batch),
-          image->step_flops()};
+          image->cost()};
 }
 
 // Of the timed steps: launches a step, memory asked of the driver (none once warm), uploads that
@@ -169,15 +174,16 @@ std::string on_device(Device device, int steps) {
 }
 
 void print(const Options& options, const Timing& timing, const char* unit, double units,
-           double gflops, double base) {
+           double gflops, double gbytes, double base) {
   const int threads = thread_count();
   if (options.json) {
     std::printf(
         "{\"space\":\"%s\",\"phase\":\"%s\",\"%s\":%.6g,\"steps\":%d,\"ms_step_median\":%.6g,"
-        "\"gflops\":%.6g,\"fma_peak_gflops\":%.6g,\"fraction_of_peak\":%.4g,\"valid_rounds\":%d,"
-        "\"threads\":%d,\"peak_rss_mib\":%.0f,\"base_rss_mib\":%.0f%s}\n",
+        "\"gflops\":%.6g,\"weight_gbytes_s\":%.4g,\"fma_peak_gflops\":%.6g,"
+        "\"fraction_of_peak\":%.4g,\"valid_rounds\":%d,\"threads\":%d,"
+        "\"peak_rss_mib\":%.0f,\"base_rss_mib\":%.0f%s}\n",
         options.space.c_str(), options.phase.c_str(), unit, units, timing.steps, timing.median_ms,
-        gflops, timing.peak, timing.share, timing.valid, threads, peak_rss_mib(), base,
+        gflops, gbytes, timing.peak, timing.share, timing.valid, threads, peak_rss_mib(), base,
         on_device(options.rnn.device, timing.steps).c_str());
     return;
   }
@@ -185,9 +191,9 @@ void print(const Options& options, const Timing& timing, const char* unit, doubl
               threads, units, unit, timing.median_ms, timing.steps);
   if (gflops > 0) {
     std::printf(
-        "%.1f GFLOP/s, %.0f %% of the FMA loop's %.1f in %d valid rounds; peak memory "
-        "%.0f MiB, %.0f before\n",
-        gflops, 100 * timing.share, timing.peak, timing.valid, peak_rss_mib(), base);
+        "%.1f GFLOP/s, %.0f %% of the FMA loop's %.1f in %d valid rounds; weights at least %.2f "
+        "GB/s; peak memory %.0f MiB, %.0f before\n",
+        gflops, 100 * timing.share, timing.peak, timing.valid, gbytes, peak_rss_mib(), base);
   }
 }
 
@@ -203,13 +209,14 @@ void run(const Options& options) {
     step();
     if (options.rnn.device == Device::cuda) steps.wait();
   };
-  const double flops = shared ? steps.flops : reward ? steps.flops / 3 : 0;
+  const bool counted = shared || reward;
+  const double flops = counted ? steps.cost.flops / (shared ? 1 : 3) : 0;
+  const double bytes = counted ? steps.cost.bytes(shared) : 0;
   const int warm_up = options.rnn.device == Device::cuda ? std::max(2, cycle) : 2;
   const Timing timing = time_steps(one, cycle, warm_up, flops, thread_count(), options.seconds);
   const double rate = timing.steps / timing.seconds;
-  const bool counted = shared || reward;
   print(options, timing, counted ? steps.unit : "steps_per_s", counted ? rate * steps.units : rate,
-        rate * flops * 1e-9, base);
+        rate * flops * 1e-9, rate * bytes * 1e-9, base);
 }
 
 int main_of(int argc, char** argv) {
