@@ -47,6 +47,10 @@ void single_gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64
                  int64_t ldc) {
   check(!(transpose_a && transpose_b), "single product", "takes one transposed matrix, not both");
   if (m == 0 || n == 0) return;
+  if (k == 0) {  // an empty sum; A and B may be null
+    for (int64_t i = 0; i < m && !add; ++i) std::fill_n(c + i * ldc, n, 0.0f);
+    return;
+  }
   if (transpose_b) return multiply_turned(m, n, k, a, lda, b, ldb, add, c, ldc);
   const Panels panels(n);
   constexpr int64_t kPackedFloats = 512 * 48;  // a block of a panel
