@@ -7,9 +7,10 @@
 namespace enas::ENAS_ISA_NAMESPACE {
 namespace {
 
-// e^x for x <= 0 or NaN, of a difference that was rounded: within 2^-22, or below 2^-126 as 0 or
-// near it. With x = (n + j / 16) ln2 + r: a table of 2^(j/16) and a cubic e^r, |r| <= ln2 / 32;
-// without a permutation of 16 lanes the degree-7 polynomial of tensor/simd.h.
+// e^x for x <= 0 or NaN, of a difference that was rounded: within 2^-22 above e^-60 and 2^-21.5
+// above 2^-126, below that 0 or near it. With x = (n + j / 16) ln2 + r: a table of 2^(j/16) and a
+// cubic e^r, |r| <= ln2 / 32; without a permutation of 16 lanes the degree-7 polynomial of
+// tensor/simd.h.
 inline Floats exp_below(Floats x) {
 #if defined(__AVX512F__)
   alignas(64) static constexpr float powers[16] = {

@@ -25,7 +25,7 @@ inline void store_past(float* p, Floats v) {
 #endif
 }
 
-// dx (+)= exp(x - top) * scale of a row. x may be dx.
+// dx (+)= exp(x - top) * scale of a row.
 inline void gradient_row(const float* x, float top, float scale, float* dx, int64_t columns,
                          bool add, bool past) {
   constexpr int64_t kAhead = 512, kAheadRead = 1024;  // floats
