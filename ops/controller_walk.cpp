@@ -300,10 +300,13 @@ void walk_all(const ControllerWeights& weights, const ControllerPlan& plan,
   for (std::vector<double>* sums : {&out.log_prob, &out.entropy, &out.sampled_entropy})
     sums->assign(samples, 0);
   const Policy<T> policy(weights);
-  parallel_chunks(walk_chunks(out.samples), [&](int chunk) {
-    const int64_t begin = chunk * kSamplesAChunk;
-    const int64_t end = std::min(begin + kSamplesAChunk, out.samples);
-    Walk<T>(plan, policy, kept, out, begin, end).run(random, first_sample);
+  // An epoch's samples can be more chunks than the pool takes at once.
+  parallel_for(walk_chunks(out.samples), 1, [&](int64_t from, int64_t to) {
+    for (int64_t chunk = from; chunk < to; ++chunk) {
+      const int64_t begin = chunk * kSamplesAChunk;
+      const int64_t end = std::min(begin + kSamplesAChunk, out.samples);
+      Walk<T>(plan, policy, kept, out, begin, end).run(random, first_sample);
+    }
   });
 }
 
@@ -348,7 +351,7 @@ bool ControllerTrace::is_of(const ControllerWeights& w, const DecisionList& l,
                             const std::vector<int32_t>& choices) const {
   const auto here = parts_of(weights), there = parts_of(w);
   for (size_t i = 0; i < here.size(); ++i)
-    if (here[i]->raw() != there[i]->raw()) return false;
+    if (here[i]->raw() != there[i]->raw() || here[i]->shape() != there[i]->shape()) return false;
   return versions == versions_of(w) && actions == choices && list == l;
 }
 

@@ -34,8 +34,10 @@ void multiply_turned(int64_t m, int64_t n, int64_t k, const float* a, int64_t ld
 
 bool single_gemm_suits(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k) {
   constexpr int64_t kFewest = 16, kWide = 64, kManyRows = 256, kLong = 128;
+  constexpr int64_t kWidest = int64_t{1} << 19;  // a chunk a panel, of which the pool takes 0xffff
   constexpr int64_t kWorth = int64_t{1} << 20, kWorthTurned = int64_t{1} << 22;  // multiply-adds
-  if (m < kFewest || n < kWide || m * n < kWorth / std::max<int64_t>(k, 1)) return false;
+  if (m < kFewest || n < kWide || n > kWidest || m * n < kWorth / std::max<int64_t>(k, 1))
+    return false;
   // Rows of A^T are read a tile's width at a time, and from end to end for each panel of B.
   if (transpose_a) return !transpose_b && k >= kFewest && k <= kLong && isa() == Isa::avx512;
   if (transpose_b && m * n < kWorthTurned / std::max<int64_t>(k, 1)) return false;

@@ -128,6 +128,15 @@ TEST(ControllerRollout, SamplesDoNotDependOnThreadsOrOnTheBatch) {
   EXPECT_TRUE(std::equal(tail.log_prob.begin(), tail.log_prob.end(), want.log_prob.begin() + 37));
 }
 
+TEST(ControllerRollout, TakesTheSamplesOfAWholeEpoch) {
+  constexpr int64_t kMany = 330000;  // in more pieces than the thread pool takes at once
+  const ControllerWeights weights = draw_weights(2, 4, DType::f32);
+  const Random random{7, Stream::shared_sample, 2};
+  const Rollout out = controller_rollout(weights, small_list(), kMany, random);
+  const Rollout last = controller_rollout(weights, small_list(), 1, random, kMany - 1);
+  EXPECT_EQ(out.log_prob.back(), last.log_prob[0]);
+}
+
 TEST(ControllerRollout, DistanceBiasIsThePublishedPrior) {
   // Zero weights leave the bias alone: at 6 candidates P = .507 .307 .134 .042 .009 .0015 for
   // distance 1 to 6 (docs/method.md section 1.3).
