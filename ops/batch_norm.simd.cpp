@@ -15,12 +15,6 @@ inline void for_each_vector(int64_t n, int64_t period, F&& f) {
   }
   if (i < n) f(i, v, n - i);
 }
-inline Floats load_some(const float* p, int64_t lanes) {
-  return lanes == kWidth ? load(p) : load_tail(p, lanes, 0.0f);
-}
-inline void store_some(float* p, Floats v, int64_t lanes) {
-  lanes == kWidth ? store(p, v) : store_tail(p, v, lanes);
-}
 
 template <bool kAffine, bool kRelu>
 inline void apply(const float* x, const NormLanes& l, float keep, float* y, bool add, int64_t n) {

@@ -103,8 +103,8 @@ class Backward {
   void run(const ScoreUpstream& up, Grads& dx) {
     std::fill_n(zeroed_, zeroes_, T{0});
     parallel_chunks(walk_chunks(c_.samples), [&](int chunk) {
-      const int64_t begin = chunk * kSamplesAChunk;
-      ScoreWalk<T>(c_, w_, begin, std::min(begin + kSamplesAChunk, c_.samples))
+      const int64_t begin = chunk * kWalkRows;
+      ScoreWalk<T>(c_, w_, begin, std::min(begin + kWalkRows, c_.samples))
           .backward(gradients_, part(chunk), scratch_ + 2 * begin * w_.h, up);
     });
     for (int chunk = 1; chunk < walk_chunks(c_.samples); ++chunk)

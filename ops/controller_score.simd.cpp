@@ -1,11 +1,10 @@
 // Kernels of ops/controller_score.h, f32: raw pointers and sizes only. A row's sums do not depend
 // on how many rows come with it.
 #include "ops/cell_rows.h"
+#include "ops/walk_rows.h"
 
 namespace enas::ENAS_ISA_NAMESPACE {
 namespace {
-
-constexpr int kMostRows = 5;
 
 // The sum of the lanes, by halves: a third of the chain of `sum`.
 inline float sum_by_halves(Floats v) {
@@ -89,7 +88,7 @@ inline void put(float* p, Floats v, int64_t n) { n >= kWidth ? store(p, v) : sto
 // dx [rows, n] += z [rows, columns] W^T, W [n, columns].
 void score_product_back(const float* z, int64_t rows, int64_t columns, const float* w, int64_t n,
                         float* dx) {
-  product_back<kMostRows>(z, rows, columns, w, n, dx);
+  product_back<kWalkRows>(z, rows, columns, w, n, dx);
 }
 
 void score_lstm_back(const float* gates, const float* c, const float* c_next, const float* dh,

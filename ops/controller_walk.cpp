@@ -196,7 +196,7 @@ class Walk {
   // Makes what is missing of the chosen anchors' h W, as many at once as there are rows.
   void project(const ControllerPlan::Step& step) {
     const int64_t n = p_.h;
-    std::array<double*, kSamplesAChunk> places{};
+    std::array<double*, kWalkRows> places{};
     int64_t count = 0;
     const auto flush = [&] {
       K::product(gathered_, count, n, p_.upper, 4 * n, nullptr, behind_);
@@ -303,8 +303,8 @@ void walk_all(const ControllerWeights& weights, const ControllerPlan& plan,
   // An epoch's samples can be more chunks than the pool takes at once.
   parallel_for(walk_chunks(out.samples), 1, [&](int64_t from, int64_t to) {
     for (int64_t chunk = from; chunk < to; ++chunk) {
-      const int64_t begin = chunk * kSamplesAChunk;
-      const int64_t end = std::min(begin + kSamplesAChunk, out.samples);
+      const int64_t begin = chunk * kWalkRows;
+      const int64_t end = std::min(begin + kWalkRows, out.samples);
       Walk<T>(plan, policy, kept, out, begin, end).run(random, first_sample);
     }
   });

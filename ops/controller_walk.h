@@ -6,15 +6,16 @@
 #include <memory>
 
 #include "ops/controller_plan.h"
+#include "ops/walk_rows.h"
 
 namespace enas {
 
-constexpr int64_t kSamplesAChunk = 5;  // as many rows as the products take at once
 inline int walk_chunks(int64_t samples) {
-  return static_cast<int>((samples + kSamplesAChunk - 1) / kSamplesAChunk);
+  return static_cast<int>((samples + kWalkRows - 1) / kWalkRows);
 }
 
-// What a gradient needs of a walk, rounded to the weights' dtype; S samples, T steps.
+// What a gradient needs of a walk: rows rounded to the weights' dtype, logits and slopes as they
+// are; S samples, T steps.
 template <class T>
 struct WalkState {
   T *h, *c;        // [T + 1, S, h], the first zero

@@ -1,11 +1,11 @@
 // Kernels of ops/controller_walk.h: in double, on weights of f32 or f64. Raw pointers and sizes
 // only. A row's sums do not depend on how many rows come with it.
 #include "ops/doubles.simd.h"
+#include "ops/walk_rows.h"
 
 namespace enas::ENAS_ISA_NAMESPACE {
 namespace {
 
-constexpr int kMostRows = 5;
 constexpr int kSums = kWidth == 16 ? 20 : 10;  // vectors of sums that leave registers for the rest
 constexpr int most_vectors(int rows) {
   return kSums / rows > 10 ? 10 : kSums / rows > 1 ? kSums / rows : 1;
@@ -135,7 +135,7 @@ inline double attention(const double* key, const double* query, const double* v,
 // y [rows, columns] = from + x [rows, n] W, W [n, columns]; from null: zero. y is not from.
 void walk_product(const double* x, int64_t rows, int64_t n, const float* w, int64_t columns,
                   const double* from, double* y) {
-  product<kMostRows>(x, rows, n, w, columns, from, y);
+  product<kWalkRows>(x, rows, n, w, columns, from, y);
 }
 void walk_product_f64(const double* x, int64_t rows, int64_t n, const double* w, int64_t columns,
                       const double* from, double* y) {

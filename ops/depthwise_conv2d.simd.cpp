@@ -13,10 +13,10 @@ inline void copy_floats(float* to, const float* from, int64_t n) {
   for (; i < n; ++i) to[i] = from[i];
 }
 
-// The sums of R output rows at vector i, whose lanes are at v.
+// The sums over windows of R output rows at vector i, whose lanes are at v.
 template <int K, int S, int R>
-inline void row_sums(const ImagePlan& p, const float* in, const float* weights, int64_t i,
-                     int64_t v, Floats (&sum)[R]) {
+inline void window_sums(const ImagePlan& p, const float* in, const float* weights, int64_t i,
+                        int64_t v, Floats (&sum)[R]) {
   ENAS_UNROLL for (int q = 0; q < R; ++q) sum[q] = splat(0.0f);
   ENAS_UNROLL for (int kx = 0; kx < K; ++kx) {
     const float* tap = in + i + (kx % S) * p.plane + (kx / S) * p.channels;
@@ -38,12 +38,12 @@ inline void output_rows(const ImagePlan& p, const float* in, const float* weight
   int64_t i = 0, v = 0;
   Floats sum[R];
   for (; i + kWidth <= n; i += kWidth) {
-    row_sums<K, S, R>(p, in, weights, i, v, sum);
+    window_sums<K, S, R>(p, in, weights, i, v, sum);
     ENAS_UNROLL for (int q = 0; q < R; ++q) store(out + q * n + i, sum[q]);
     v = v + kWidth == p.period ? 0 : v + kWidth;
   }
   if (i == n) return;
-  row_sums<K, S, R>(p, in, weights, i, v, sum);
+  window_sums<K, S, R>(p, in, weights, i, v, sum);
   ENAS_UNROLL for (int q = 0; q < R; ++q) store_tail(out + q * n + i, sum[q], n - i);
 }
 
@@ -82,7 +82,7 @@ inline void weight_lanes(const ImagePlan& p, const float* frame, const float* dt
     Floats g[R];
     ENAS_UNROLL for (int q = 0; q < R; ++q) {
       const float* const at = up + q * p.dt_row;
-      g[q] = rest >= kWidth ? load(at) : load_tail(at, rest, 0.0f);
+      g[q] = load_some(at, rest);
     }
     ENAS_UNROLL for (int r = 0; r < (R - 1) * S + A; ++r) {
       ENAS_UNROLL for (int kx = 0; kx < K; ++kx) {
@@ -139,7 +139,7 @@ inline void tap_sums(const float* const* in, const float* const* weights, int ta
   for (int64_t i = 0; i < n; i += kWidth) {
     Floats sum = splat(0.0f);
     for (int t = 0; t < taps; ++t) sum += load(in[t] + i) * load(weights[t] + v);
-    i + kWidth <= n ? store(out + i, sum) : store_tail(out + i, sum, n - i);
+    store_some(out + i, sum, n - i);
     v = v + kWidth == period ? 0 : v + kWidth;
   }
 }

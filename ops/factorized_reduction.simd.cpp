@@ -8,7 +8,7 @@ namespace enas::ENAS_ISA_NAMESPACE {
 void reduction_gather(const float* x, bool relu, float* to, int64_t pixels, int64_t channels) {
   for (int64_t p = 0; p < pixels; ++p, x += 2 * channels, to += channels) {
     each_run(channels, [&](int64_t c, int64_t lanes, int) {
-      const Floats v = read(x + c, lanes);
+      const Floats v = load_some(x + c, lanes);
       put(to + c, relu ? select(v <= 0.0f, Floats{}, v) : v, lanes, false, 0);
     });
   }
@@ -23,8 +23,8 @@ void reduction_scatter(const float* from, const float* x, float* dx, int64_t wid
     if (!taken && add) continue;
     each_run(channels, [&](int64_t c, int64_t lanes, int skip) {
       Floats g{};
-      if (taken) g = read(from + c, lanes);
-      if (taken && x) g = select(read(x + p * channels + c, lanes) <= 0.0f, Floats{}, g);
+      if (taken) g = load_some(from + c, lanes);
+      if (taken && x) g = select(load_some(x + p * channels + c, lanes) <= 0.0f, Floats{}, g);
       put(dx + c, g, lanes, add, skip);
     });
     if (taken) from += channels;

@@ -4,8 +4,6 @@
 #pragma once
 #include "tensor/simd.h"
 
-#define ENAS_UNROLL _Pragma("GCC unroll 32")
-
 namespace enas::ENAS_ISA_NAMESPACE {
 
 inline int64_t period_of(int64_t channels) {

@@ -1,12 +1,8 @@
 // Sum of squares of grad + decay * value, f32 in, double sums: raw pointers and sizes only.
-#include "tensor/simd.h"
+#include "ops/doubles.simd.h"
 
 namespace enas::ENAS_ISA_NAMESPACE {
 namespace {
-
-constexpr int kHalf = kWidth / 2;  // doubles of one vector
-typedef double Doubles __attribute__((vector_size(kWidth * 4), may_alias));
-typedef float HalfFloats __attribute__((vector_size(kHalf * 4), aligned(4), may_alias));
 
 inline HalfFloats load_half(const float* p) { return *reinterpret_cast<const HalfFloats*>(p); }
 
@@ -14,22 +10,20 @@ inline HalfFloats load_half(const float* p) { return *reinterpret_cast<const Hal
 template <bool kGrad, bool kDecay>
 inline double square_sum(const float* value, const float* grad, float decay, int64_t n) {
   constexpr int kSums = 4;  // independent sums hide the latency of the additions
-  constexpr int64_t kStep = kSums * kHalf;
+  constexpr int64_t kStep = kSums * kDoubles;
   const int64_t body = n / kStep * kStep;
   Doubles sums[kSums] = {};
   for (int64_t i = 0; i < body; i += kStep) {
     for (int k = 0; k < kSums; ++k) {
-      const int64_t at = i + k * kHalf;
+      const int64_t at = i + k * kDoubles;
       HalfFloats d = {};
       if constexpr (kGrad) d = load_half(grad + at);
       if constexpr (kDecay) d = d + decay * load_half(value + at);
-      const Doubles wide = __builtin_convertvector(d, Doubles);
+      const Doubles wide = widen(d);
       sums[k] += wide * wide;
     }
   }
-  const Doubles all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-  double total = 0;
-  for (int k = 0; k < kHalf; ++k) total += all[k];
+  double total = sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
   for (int64_t i = body; i < n; ++i) {
     float d = kGrad ? grad[i] : 0.0f;
     if constexpr (kDecay) d = d + decay * value[i];

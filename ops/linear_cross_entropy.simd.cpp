@@ -9,7 +9,6 @@ namespace enas::ENAS_ISA_NAMESPACE {
 
 constexpr int kMostVectors = 3;  // of a panel
 constexpr int kLanes = 16;       // sums of a row, kWidth of them used
-#define UNROLL _Pragma("GCC unroll 4")
 
 // Whether a lane is greater; a NaN is not.
 inline bool any_above(Floats v, float bound) {
@@ -30,13 +29,13 @@ void running(int64_t rows, int64_t columns, const float* tile, int64_t stride, b
              float* tops, float* sums) {
   for (int64_t r = 0; r < rows; ++r, tile += stride, sums += kLanes) {
     Floats x[V];
-    UNROLL for (int j = 0; j < V; ++j) {
+    ENAS_UNROLL for (int j = 0; j < V; ++j) {
       const int64_t left = columns - j * kWidth;
       x[j] = left >= kWidth ? load(tile + j * kWidth)
                             : load_tail(tile + j * kWidth, left, -__builtin_inff());
     }
     Floats most = splat(-__builtin_inff());
-    UNROLL for (int j = 0; j < V; ++j) most = max(x[j], most);
+    ENAS_UNROLL for (int j = 0; j < V; ++j) most = max(x[j], most);
     float top = first ? -__builtin_inff() : tops[r];
     Floats total = first ? splat(0.0f) : load(sums);
     if (any_above(most, top)) {
@@ -46,7 +45,7 @@ void running(int64_t rows, int64_t columns, const float* tile, int64_t stride, b
     }
     // Nothing but -infinity so far: any finite place to count from.
     const float from = top == -__builtin_inff() ? 0.0f : top;
-    UNROLL for (int j = 0; j < V; ++j) total += exp_below(x[j] - from);
+    ENAS_UNROLL for (int j = 0; j < V; ++j) total += exp_below(x[j] - from);
     tops[r] = top;
     store(sums, total);
   }

@@ -7,8 +7,6 @@
 
 namespace enas::ENAS_ISA_NAMESPACE {
 
-#define UNROLL _Pragma("GCC unroll 16")
-
 #if defined(__AVX512F__)  // 32 registers
 constexpr int kMostVectors = 3, kQuad = 4;
 constexpr int tile_rows(int vectors) { return vectors == 3 ? 8 : vectors == 2 ? 12 : 16; }
@@ -21,27 +19,6 @@ constexpr int outer_rows(int vectors) { return tile_rows(vectors); }
 
 namespace {
 
-// The first n < kWidth floats, in a few moves.
-inline void move_part(const float* from, float* to, int64_t n) {
-  int64_t at = 0;
-  for (int64_t step = kWidth / 2; step >= 1; step /= 2) {
-    if ((n & step) == 0) continue;
-    __builtin_memcpy(to + at, from + at, static_cast<unsigned long>(step) * 4);
-    at += step;
-  }
-}
-inline void store_part(float* p, Floats v, int64_t n) {
-  float lanes[kWidth] __attribute__((aligned(64)));
-  store(lanes, v);
-  move_part(lanes, p, n);
-}
-inline Floats load_part(const float* p, int64_t n) {
-  float lanes[kWidth] __attribute__((aligned(64)));
-  store(lanes, splat(0.0f));
-  move_part(p, lanes, n);
-  return load(lanes);
-}
-
 // Columns of one panel of V vectors. A ragged last vector ends with the last column and overlaps
 // its neighbour: both hold the same bits there. A matrix narrower than a vector has `part` columns.
 struct Columns {
@@ -50,13 +27,14 @@ struct Columns {
 };
 template <int V>
 inline void load_row(const float* p, const Columns& columns, Floats (&row)[V]) {
-  UNROLL for (int j = 0; j < V - 1; ++j) row[j] = load(p + j * kWidth);
-  row[V - 1] = V == 1 && columns.part > 0 ? load_part(p, columns.part) : load(p + columns.last);
+  ENAS_UNROLL for (int j = 0; j < V - 1; ++j) row[j] = load(p + j * kWidth);
+  row[V - 1] =
+      V == 1 && columns.part > 0 ? load_tail(p, columns.part, 0.0f) : load(p + columns.last);
 }
 template <int V>
 inline void store_row(float* p, const Columns& columns, const Floats (&row)[V]) {
-  UNROLL for (int j = 0; j < V - 1; ++j) store(p + j * kWidth, row[j]);
-  if (V == 1 && columns.part > 0) return store_part(p, row[0], columns.part);
+  ENAS_UNROLL for (int j = 0; j < V - 1; ++j) store(p + j * kWidth, row[j]);
+  if (V == 1 && columns.part > 0) return store_tail(p, row[0], columns.part);
   store(p + columns.last, row[V - 1]);
 }
 // A tile's sums: what c holds, or zeros.
@@ -64,10 +42,10 @@ template <int R, int V>
 inline void begin(const float* c, int64_t ldc, const Columns& columns, bool add,
                   Floats (&sum)[R][V]) {
   if (add) {
-    UNROLL for (int i = 0; i < R; ++i) load_row<V>(c + i * ldc, columns, sum[i]);
+    ENAS_UNROLL for (int i = 0; i < R; ++i) load_row<V>(c + i * ldc, columns, sum[i]);
   } else {
-    UNROLL for (int i = 0; i < R; ++i) {
-      UNROLL for (int j = 0; j < V; ++j) sum[i][j] = splat(0.0f);
+    ENAS_UNROLL for (int i = 0; i < R; ++i) {
+      ENAS_UNROLL for (int j = 0; j < V; ++j) sum[i][j] = splat(0.0f);
     }
   }
 }

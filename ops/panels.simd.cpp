@@ -41,7 +41,7 @@ template <int R>
 struct RowsInFours {
   RowsInFours(const float* a, int64_t lda) : step(lda), step3(3 * lda) {
     asm("" : "+r"(step3));
-    UNROLL for (int g = 0; g < (R + 3) / 4; ++g) {
+    ENAS_UNROLL for (int g = 0; g < (R + 3) / 4; ++g) {
       base[g] = a + 4 * g * lda;
       asm("" : "+r"(base[g]));
     }
@@ -50,7 +50,7 @@ struct RowsInFours {
     const int64_t steps[] = {0, step, 2 * step, step3};
     return base[i / 4] + steps[i % 4];
   }
-  void advance(int64_t by) { UNROLL for (int g = 0; g < (R + 3) / 4; ++g) base[g] += by; }
+  void advance(int64_t by) { ENAS_UNROLL for (int g = 0; g < (R + 3) / 4; ++g) base[g] += by; }
   const float* base[(R + 3) / 4];
   int64_t step, step3;
 };
@@ -75,10 +75,10 @@ inline void tile(const Task& task, int64_t first) {
     RowsInFours<R> a(task.runs[s].a + first * lda, lda);
     const auto step = [&](int k) __attribute__((always_inline)) {
       Floats row[V];
-      UNROLL for (int j = 0; j < V; ++j) row[j] = load(b + (k * V + j) * kWidth);
-      UNROLL for (int i = 0; i < R; ++i) {
+      ENAS_UNROLL for (int j = 0; j < V; ++j) row[j] = load(b + (k * V + j) * kWidth);
+      ENAS_UNROLL for (int i = 0; i < R; ++i) {
         const Floats factor = splat(a.row(i)[k]);
-        UNROLL for (int j = 0; j < V; ++j) sum[i][j] += factor * row[j];
+        ENAS_UNROLL for (int j = 0; j < V; ++j) sum[i][j] += factor * row[j];
       }
     };
     for (int64_t left = depth / kSteps; left > 0; --left) {
@@ -88,7 +88,7 @@ inline void tile(const Task& task, int64_t first) {
     }
     if (depth % kSteps != 0) step(0), b += V * kWidth;
   }
-  UNROLL for (int i = 0; i < R; ++i) store_row<V>(c + i * ldc, task.columns, sum[i]);
+  ENAS_UNROLL for (int i = 0; i < R; ++i) store_row<V>(c + i * ldc, task.columns, sum[i]);
 }
 
 #if defined(__AVX512F__)
@@ -100,20 +100,20 @@ inline void fold_rows(float* c, int64_t ldc, const Floats (&folded)[R], int from
                       bool add) {
   if constexpr (F == 4) {
     Floats four[4];
-    UNROLL for (int i = 0; i < 4; ++i) four[i] = from + i < R ? folded[from + i] : splat(0.0f);
+    ENAS_UNROLL for (int i = 0; i < 4; ++i) four[i] = from + i < R ? folded[from + i] : splat(0.0f);
     const __m512 sums = sums_of_fours(four);
     const auto mask = static_cast<__mmask8>((1 << columns) - 1);
     const __m128 rows[] = {
         _mm512_maskz_extractf32x4_ps(0xf, sums, 0), _mm512_maskz_extractf32x4_ps(0xf, sums, 1),
         _mm512_maskz_extractf32x4_ps(0xf, sums, 2), _mm512_maskz_extractf32x4_ps(0xf, sums, 3)};
-    UNROLL for (int i = 0; i < 4; ++i) {
+    ENAS_UNROLL for (int i = 0; i < 4; ++i) {
       if (from + i >= R) continue;
       float* const to = c + (from + i) * ldc;
       _mm_mask_storeu_ps(to, mask, add ? _mm_maskz_loadu_ps(mask, to) + rows[i] : rows[i]);
     }
   } else {
     const auto mask = static_cast<__mmask16>((1 << columns) - 1);
-    UNROLL for (int i = 0; i < 4; ++i) {
+    ENAS_UNROLL for (int i = 0; i < 4; ++i) {
       if (from + i >= R) continue;
       const Floats row = sums_of_twos(folded[from + i]);
       float* const to = c + (from + i) * ldc;
@@ -126,18 +126,18 @@ inline void fold_rows(float* c, int64_t ldc, const Floats (&folded)[R], int from
 template <int F, int steps, int R, int W>
 inline void add_rows(RowsInFours<R>& a, const float*& b, const Floats (&few)[(steps + F - 1) / F],
                      Floats (&sum)[R][W], Floats (&folded)[R]) {
-  UNROLL for (int k = 0; k < steps; k += F) {
-    UNROLL for (int i = 0; i < R; ++i) {
+  ENAS_UNROLL for (int k = 0; k < steps; k += F) {
+    ENAS_UNROLL for (int i = 0; i < R; ++i) {
       const float* const row = a.row(i) + k;
       folded[i] += (steps >= F ? few_of_each<F>(row) : splat(*row)) * few[k / F];
     }
   }
-  UNROLL for (int k = 0; k < steps; ++k) {
+  ENAS_UNROLL for (int k = 0; k < steps; ++k) {
     Floats row[W];
-    UNROLL for (int j = 0; j < W; ++j) row[j] = load(b + (k * W + j) * kWidth);
-    UNROLL for (int i = 0; i < R; ++i) {
+    ENAS_UNROLL for (int j = 0; j < W; ++j) row[j] = load(b + (k * W + j) * kWidth);
+    ENAS_UNROLL for (int i = 0; i < R; ++i) {
       const Floats factor = splat(a.row(i)[k]);
-      UNROLL for (int j = 0; j < W; ++j) sum[i][j] += factor * row[j];
+      ENAS_UNROLL for (int j = 0; j < W; ++j) sum[i][j] += factor * row[j];
     }
   }
   a.advance(steps);
@@ -149,9 +149,9 @@ inline void folded_tile(const Task& task, int64_t first) {
   Floats sum[R][W], folded[R];
   float* c = task.c + first * task.ldc;
   int64_t ldc = task.ldc;
-  UNROLL for (int i = 0; i < R; ++i) {
+  ENAS_UNROLL for (int i = 0; i < R; ++i) {
     folded[i] = splat(0.0f);
-    UNROLL for (int j = 0; j < W; ++j) {
+    ENAS_UNROLL for (int j = 0; j < W; ++j) {
       sum[i][j] = task.add ? load(c + i * ldc + j * kWidth) : splat(0.0f);
     }
   }
@@ -173,15 +173,15 @@ inline void folded_tile(const Task& task, int64_t first) {
     while (at % F != 0 && left > 0) one_row();
     for (; left >= 4; left -= 4, at += 4) {
       Floats four[4 / F];
-      UNROLL for (int k = 0; k < 4 / F; ++k) four[k] = load(few + (at / F + k) * kWidth);
+      ENAS_UNROLL for (int k = 0; k < 4 / F; ++k) four[k] = load(few + (at / F + k) * kWidth);
       add_rows<F, 4>(a, b, four, sum, folded);
     }
     while (left > 0) one_row();
   }
-  UNROLL for (int i = 0; i < R; ++i) {
-    UNROLL for (int j = 0; j < W; ++j) store(c + i * ldc + j * kWidth, sum[i][j]);
+  ENAS_UNROLL for (int i = 0; i < R; ++i) {
+    ENAS_UNROLL for (int j = 0; j < W; ++j) store(c + i * ldc + j * kWidth, sum[i][j]);
   }
-  UNROLL for (int i = 0; i < R; i += 4)
+  ENAS_UNROLL for (int i = 0; i < R; i += 4)
       fold_rows<F>(c + W * kWidth, ldc, folded, i, task.fold_columns, task.add);
 }
 #endif

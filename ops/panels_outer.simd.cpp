@@ -33,15 +33,15 @@ inline void outer(const OuterTask& task, int64_t first) {
     const float *x = pixels.x + r * pixels.x_row + first, *dy = pixels.dy + r * pixels.dy_row;
     for (int64_t p = 0; p < pixels.columns; ++p, x += x_pixel, dy += dy_pixel) {
       Floats row[V];
-      UNROLL for (int j = 0; j < V - 1; ++j) row[j] = load(dy + j * kWidth);
+      ENAS_UNROLL for (int j = 0; j < V - 1; ++j) row[j] = load(dy + j * kWidth);
       row[V - 1] = load(dy + last);
-      UNROLL for (int i = 0; i < R; ++i) {
+      ENAS_UNROLL for (int i = 0; i < R; ++i) {
         const Floats factor = splat(x[i]);
-        UNROLL for (int j = 0; j < V; ++j) sum[i][j] += factor * row[j];
+        ENAS_UNROLL for (int j = 0; j < V; ++j) sum[i][j] += factor * row[j];
       }
     }
   }
-  UNROLL for (int i = 0; i < R; ++i) store_row<V>(dw + i * ldw, task.columns, sum[i]);
+  ENAS_UNROLL for (int i = 0; i < R; ++i) store_row<V>(dw + i * ldw, task.columns, sum[i]);
 }
 #if defined(__AVX512F__)
 // The same for four columns past whole vectors, R a multiple of 4: lane 4 column + i % 4 of a
@@ -52,9 +52,9 @@ inline void quad_outer(const OuterTask& task, int64_t first) {
   Floats sum[R][W], folded[Q];
   float* dw = task.dw + first * task.ldw;
   int64_t ldw = task.ldw;
-  UNROLL for (int i = 0; i < Q; ++i) folded[i] = splat(0.0f);
-  UNROLL for (int i = 0; i < R; ++i) {
-    UNROLL for (int j = 0; j < W; ++j) {
+  ENAS_UNROLL for (int i = 0; i < Q; ++i) folded[i] = splat(0.0f);
+  ENAS_UNROLL for (int i = 0; i < R; ++i) {
+    ENAS_UNROLL for (int j = 0; j < W; ++j) {
       sum[i][j] = task.add ? load(dw + i * ldw + j * kWidth) : splat(0.0f);
     }
   }
@@ -66,18 +66,18 @@ inline void quad_outer(const OuterTask& task, int64_t first) {
     for (int64_t p = 0; p < pixels.columns; ++p, x += x_pixel, dy += dy_pixel) {
       const Floats four = each_of_four(dy + W * kWidth);
       Floats row[W];
-      UNROLL for (int j = 0; j < W; ++j) row[j] = load(dy + j * kWidth);
-      UNROLL for (int i = 0; i < Q; ++i) folded[i] += few_of_each<4>(x + 4 * i) * four;
-      UNROLL for (int i = 0; i < R; ++i) {
+      ENAS_UNROLL for (int j = 0; j < W; ++j) row[j] = load(dy + j * kWidth);
+      ENAS_UNROLL for (int i = 0; i < Q; ++i) folded[i] += few_of_each<4>(x + 4 * i) * four;
+      ENAS_UNROLL for (int i = 0; i < R; ++i) {
         const Floats factor = splat(x[i]);
-        UNROLL for (int j = 0; j < W; ++j) sum[i][j] += factor * row[j];
+        ENAS_UNROLL for (int j = 0; j < W; ++j) sum[i][j] += factor * row[j];
       }
     }
   }
-  UNROLL for (int i = 0; i < R; ++i) {
-    UNROLL for (int j = 0; j < W; ++j) store(dw + i * ldw + j * kWidth, sum[i][j]);
+  ENAS_UNROLL for (int i = 0; i < R; ++i) {
+    ENAS_UNROLL for (int j = 0; j < W; ++j) store(dw + i * ldw + j * kWidth, sum[i][j]);
   }
-  UNROLL for (int i = 0; i < Q; ++i) {
+  ENAS_UNROLL for (int i = 0; i < Q; ++i) {
     float lanes[kWidth] __attribute__((aligned(64)));
     store(lanes, folded[i]);
     for (int64_t k = 0; k < kWidth; ++k) {
@@ -134,7 +134,7 @@ void outer_narrow(const PanelPixels& pixels, int64_t m, int64_t columns, float* 
       const int64_t n = pixels.columns - p < kStrip ? pixels.columns - p : kStrip;
       const float* const dy = pixels.dy + r * pixels.dy_row + p * pixels.dy_pixel;
       for (int64_t i = 0; i < n; ++i)
-        store(wide + i * kWidth, load_part(dy + i * pixels.dy_pixel, columns));
+        store(wide + i * kWidth, load_tail(dy + i * pixels.dy_pixel, columns, 0.0f));
       const float* const x = pixels.x + r * pixels.x_row + p * pixels.x_pixel;
       const PanelPixels strip{x, pixels.x_pixel, 0, wide, kWidth, 0, 1, n};
       outer_panel<1>(1, m, OuterTask{strip, dw, ldw, {0, columns}, add, false});

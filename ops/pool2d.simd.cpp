@@ -159,7 +159,7 @@ void any_columns(const float* x, float* y, uint8_t* index, const PoolShape& s, i
       for (int64_t iy = rows.begin; iy < rows.end; ++iy) {
         const int64_t tap = (iy + s.top - r * s.stride) * s.kernel + s.left - o * s.stride;
         for (int64_t ix = columns.begin; ix < columns.end; ++ix, first = false) {
-          const Floats v = read(x + (iy * s.width + ix) * channels + c, lanes);
+          const Floats v = load_some(x + (iy * s.width + ix) * channels + c, lanes);
           const Places place = places(static_cast<int>(tap + ix));
           if (first) best = {v, place};
           const Lanes wins = either(greater(v, best.value), unordered(v));
@@ -249,7 +249,7 @@ void any_columns_backward(const uint8_t* index, const float* dy, float* dx, cons
           for (int64_t l = 0; lanes < kWidth && l < lanes; ++l) bytes[l] = index[at + l];
           const Places taken = load_places(lanes == kWidth ? index + at : bytes);
           const Places place = places(static_cast<int>(tap - ox * s.stride));
-          sum = add_where(equal(taken, place), sum, read(dy + at, lanes));
+          sum = add_where(equal(taken, place), sum, load_some(dy + at, lanes));
         }
       }
       put(to + c, sum, lanes, add, skip);

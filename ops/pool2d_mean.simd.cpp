@@ -86,7 +86,7 @@ void any_columns(const float* x, float* y, const PoolShape& s, int64_t r, int64_
       Floats sum{};
       for (int64_t iy = rows.begin; iy < rows.end; ++iy) {
         for (int64_t ix = columns.begin; ix < columns.end; ++ix) {
-          sum += read(x + (iy * s.width + ix) * s.channels + c, lanes);
+          sum += load_some(x + (iy * s.width + ix) * s.channels + c, lanes);
         }
       }
       put(y + (r * s.columns + o) * s.channels + c, sum * share, lanes, false, 0);
@@ -120,7 +120,8 @@ void any_columns_backward(const float* dy, float* dx, const PoolShape& s, const 
             const float down = share(taps_of(oy, s.stride, s.top, s.kernel, s.height));
             for (int64_t ox = columns.begin; ox < columns.end; ++ox) {
               const float across = share(taps_of(ox, s.stride, s.left, s.kernel, s.width));
-              sum += read(dy + (oy * s.columns + ox) * s.channels + c, lanes) * (down * across);
+              sum +=
+                  load_some(dy + (oy * s.columns + ox) * s.channels + c, lanes) * (down * across);
             }
           }
           put(dx + (r * s.width + i) * s.channels + c, sum, lanes, add, skip);

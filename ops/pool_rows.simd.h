@@ -24,9 +24,6 @@ ENAS_INLINE void each_run(int64_t n, F f) {
       0,
       n, [&](int64_t i, int skip) __attribute__((always_inline)) { f(i, int64_t{kWidth}, skip); });
 }
-ENAS_INLINE Floats read(const float* p, int64_t lanes) {
-  return lanes == kWidth ? load(p) : load_tail(p, lanes, 0.0f);
-}
 // to (+)= v, but for the first `skip` lanes, which have their sum already.
 ENAS_INLINE void put(float* to, Floats v, bool add, int skip) {
   if (add) {

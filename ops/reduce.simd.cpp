@@ -22,9 +22,6 @@ inline double blocked_sum(int64_t n, Term term) {
   }
   return total;
 }
-inline Floats load_some(const float* p, int64_t n) {
-  return n == kWidth ? load(p) : load_tail(p, n, 0.0f);
-}
 
 }  // namespace
 

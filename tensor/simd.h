@@ -9,6 +9,9 @@
 #error "tensor/simd.h is for *.simd.cpp files only"
 #endif
 
+// Of every loop over a tile that shall stay in registers: one that is not unrolled spills it.
+#define ENAS_UNROLL _Pragma("GCC unroll 32")
+
 namespace enas::ENAS_ISA_NAMESPACE {
 
 #if defined(__AVX512F__)
@@ -54,6 +57,13 @@ inline void store_tail(float* p, Floats v, int64_t n) {
 #else
   for (int64_t i = 0; i < n; ++i) p[i] = v[i];
 #endif
+}
+// The first n floats, at most a vector of them; the rest is zero.
+inline Floats load_some(const float* p, int64_t n) {
+  return n >= kWidth ? load(p) : load_tail(p, n, 0.0f);
+}
+inline void store_some(float* p, Floats v, int64_t n) {
+  n >= kWidth ? store(p, v) : store_tail(p, v, n);
 }
 // Lanes of a where mask is all ones, of b where it is zero.
 inline Floats select(Ints mask, Floats a, Floats b) { return mask ? a : b; }

@@ -9,6 +9,7 @@
 
 namespace enas {
 
+ISA_SELECT(single_gemm_block, int64_t());
 ISA_SELECT(single_gemm_panel,
            void(bool turned, int vectors, int64_t rows, int64_t columns, int64_t k, const float* a,
                 int64_t lda, const float* b, int64_t ldb, const float* next, float* packed,
@@ -55,9 +56,8 @@ void single_gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64
   }
   if (transpose_b) return multiply_turned(m, n, k, a, lda, b, ldb, add, c, ldc);
   const Panels panels(n);
-  constexpr int64_t kPackedFloats = 512 * 48;  // a block of a panel
   parallel_chunks(static_cast<int>(panels.count), [&](int p) {
-    Tensor packed({kPackedFloats});
+    Tensor packed({single_gemm_block()});
     const int64_t first = panels.first(p);
     single_gemm_panel(transpose_a, static_cast<int>(panels.padded(p) / panels.width), m,
                       panels.used(p), k, a, lda, b + first, ldb,

@@ -10,8 +10,11 @@ constexpr int kTileRows = 8, kSteps = 2;
 #else
 constexpr int kTileRows = 4, kSteps = 1;
 #endif
-#define UNROLL _Pragma("GCC unroll 16")
+constexpr int kTileVectors = 3;  // at most
 constexpr int64_t kBlockK = kWidth == 16 ? 512 : 256;
+
+// Floats that a packed block of a panel takes, at most.
+int64_t single_gemm_block() { return kBlockK * kTileVectors * kWidth; }
 
 namespace {
 
@@ -57,10 +60,12 @@ __attribute__((noinline)) void tile(Block& block) {
   int64_t lda = block.lda, ldc = block.ldc;
   const int64_t ldb = block.ldb, tail = block.tail;
   Floats sum[R][V];
-  UNROLL for (int i = 0; i < R; ++i) { UNROLL for (int j = 0; j < V; ++j) sum[i][j] = splat(0.0f); }
+  ENAS_UNROLL for (int i = 0; i < R; ++i) {
+    ENAS_UNROLL for (int j = 0; j < V; ++j) sum[i][j] = splat(0.0f);
+  }
   if (block.add) {
-    UNROLL for (int i = 0; i < R; ++i) {
-      UNROLL for (int j = 0; j < V; ++j) sum[i][j] = load(c + i * ldc + j * kWidth);
+    ENAS_UNROLL for (int i = 0; i < R; ++i) {
+      ENAS_UNROLL for (int j = 0; j < V; ++j) sum[i][j] = load(c + i * ldc + j * kWidth);
     }
   }
   const float* lower = a + 4 * lda;  // four rows have an address each of a pointer and lda
@@ -75,19 +80,19 @@ __attribute__((noinline)) void tile(Block& block) {
   const auto step = [&](int l) __attribute__((always_inline)) {
     Floats row[V];
     if constexpr (from == From::packed) {
-      UNROLL for (int j = 0; j < V; ++j) row[j] = load(packed + (l * V + j) * kWidth);
+      ENAS_UNROLL for (int j = 0; j < V; ++j) row[j] = load(packed + (l * V + j) * kWidth);
     } else {
-      UNROLL for (int j = 0; j < V; ++j) {
+      ENAS_UNROLL for (int j = 0; j < V; ++j) {
         row[j] = from == From::stored_ragged && j == V - 1 ? load_tail(b + j * kWidth, tail, 0.0f)
                                                            : load(b + j * kWidth);
         store(packed + (l * V + j) * kWidth, row[j]);
       }
       b += ldb;
     }
-    UNROLL for (int i = 0; i < R; ++i) {
+    ENAS_UNROLL for (int i = 0; i < R; ++i) {
       const float* const four = (i < 4 ? a : lower) + (i % 4 == 3 ? triple : i % 4 * lda);
       const Floats factor = splat(lies == Lies::straight ? four[l] : a[l * lda + i]);
-      UNROLL for (int j = 0; j < V; ++j) sum[i][j] += factor * row[j];
+      ENAS_UNROLL for (int j = 0; j < V; ++j) sum[i][j] += factor * row[j];
     }
   };
   for (int64_t left = block.depth / kSteps; left > 0; --left) {
@@ -101,8 +106,8 @@ __attribute__((noinline)) void tile(Block& block) {
   }
   if (block.depth % kSteps != 0) step(0);
   block.ahead = ahead;
-  UNROLL for (int i = 0; i < R; ++i) {
-    UNROLL for (int j = 0; j < V; ++j) store(c + i * ldc + j * kWidth, sum[i][j]);
+  ENAS_UNROLL for (int i = 0; i < R; ++i) {
+    ENAS_UNROLL for (int j = 0; j < V; ++j) store(c + i * ldc + j * kWidth, sum[i][j]);
   }
 }
 
