@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 
 #include "ops/embedding.h"
@@ -64,6 +65,12 @@ std::vector<OpCase> matmul_cases() {
       }
     }
   }
+  // What tensor/single_gemm.h takes: forward and both gradients; a turned.
+  for (const auto& [m, k, n, ta] : {std::array<int64_t, 4>{64, 130, 600, 0}, {130, 20, 600, 1}}) {
+    cases.push_back(product_case(m, k, n, ta != 0, false));
+    cases.back().draws = 1;
+    cases.back().check.most_elements = 2;
+  }
   cases.push_back(bench_case(64, 1000, 2000, false));
   cases.push_back(bench_case(1120, 200, 10000, true));
   return cases;
@@ -100,6 +107,22 @@ TEST(MatmulWindow, StacksAndLargeUsesAgree) {
   inputs.push_back(random_tensor({kWaitingRows + 44, 3}, 77));
   expect_window(inputs, 3, 2, Transpose::no, Transpose::no);
   expect_window(inputs, 3, 2, Transpose::no, Transpose::yes);
+}
+
+// Uses that are each large enough for a product of their own are still summed.
+TEST(MatmulWindow, LargeUsesInF32) {
+  const Tensor w = random_tensor({130, 600}, 50, DType::f32);
+  const auto gradient = [&](DType dtype) {
+    Parameter p{"w", w.to(dtype), {}};
+    Tape tape;
+    std::vector<Var> outputs;
+    for (uint64_t step = 1; step <= 2; ++step)
+      outputs.push_back(matmul(random_tensor({64, 130}, step, DType::f32).to(dtype), tape.use(p)));
+    tape.backward(weighted_sum(outputs));
+    return p.grad.to_vector();
+  };
+  const Values got = gradient(DType::f32), want = gradient(DType::f64);
+  for (size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(got[i], want[i], 1e-4) << i;
 }
 
 TEST(MatmulWindow, NeighbouringSlicesNeedNoCopy) {

@@ -2,12 +2,15 @@
 #include "tensor/single_gemm.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <cmath>
 #include <vector>
 
+#include "tensor/check.h"
 #include "tensor/isa.h"
 #include "tensor/philox.h"
+#include "tensor/tensor.h"
 #include "tensor/thread_pool.h"
 
 namespace enas {
@@ -102,13 +105,87 @@ TEST(SingleGemm, SameBitsForAnyNumberOfThreads) {
   set_thread_count(before);
 }
 
+// Floats that end where memory ends.
+class Fenced {
+ public:
+  explicit Fenced(const std::vector<float>& values)
+      : bytes_((values.size() * 4 + kFence - 1) / kFence * kFence + kFence),
+        base_(mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)),
+        data_(reinterpret_cast<float*>(fence()) - values.size()) {
+    mprotect(fence(), kFence, PROT_NONE);
+    std::copy(values.begin(), values.end(), data_);
+  }
+  ~Fenced() { munmap(base_, bytes_); }
+  Fenced(const Fenced&) = delete;
+  Fenced& operator=(const Fenced&) = delete;
+  float* data() const { return data_; }
+
+ private:
+  static constexpr size_t kFence = 65536;
+  char* fence() const { return static_cast<char*>(base_) + bytes_ - kFence; }
+  size_t bytes_;
+  void* base_;
+  float* data_;
+};
+
+TEST(SingleGemm, TouchesNothingBehindItsMatrices) {
+  on_every_isa([] {
+    constexpr int64_t kM = 9, kK = 33;
+    for (const Turn turn : {Turn::none, Turn::a, Turn::b}) {
+      for (const int64_t n : {1, 7, 50, 99}) {
+        const Fenced a(draw(kM * kK, 1)), b(draw(kK * n, 2)), c(draw(kM * n, 3));
+        single_gemm(turn == Turn::a, turn == Turn::b, kM, n, kK, a.data(),
+                    turn == Turn::a ? kM : kK, b.data(), turn == Turn::b ? kK : n, true, c.data(),
+                    n);
+      }
+    }
+  });
+}
+
+// What is packed fits its scratch: of whatever size that is, it lies between blocks of the same
+// size, which keep their bits.
+TEST(SingleGemm, PacksWithinItsScratch) {
+  constexpr int64_t kM = 9, kN = 96, kK = 1024;
+  const auto a = draw(kM * kK, 1), b = draw(kK * kN, 2);
+  std::vector<float> c(kM * kN);
+  const auto run_between_blocks_of = [&](int64_t floats) {
+    std::vector<Tensor> blocks;
+    for (int i = 0; i < 17; ++i) {
+      blocks.emplace_back(Shape{floats});
+      std::fill_n(blocks.back().data<float>(), floats, 1.0f);
+    }
+    for (size_t i = 1; i < blocks.size(); i += 2) blocks[i] = Tensor();
+    single_gemm(false, false, kM, kN, kK, a.data(), kK, b.data(), kN, false, c.data(), kN);
+    for (size_t i = 0; i < blocks.size(); i += 2) {
+      const float* const at = blocks[i].data<float>();
+      for (int64_t j = 0; j < floats; ++j) ASSERT_EQ(at[j], 1.0f) << "block " << i;
+    }
+  };
+  on_every_isa([&] {
+    for (int64_t floats = 1024; floats <= 512 * 48; floats += 1024) run_between_blocks_of(floats);
+  });
+}
+
+TEST(SingleGemm, EmptyMatricesAndRefusals) {
+  const auto product = [](bool turn_a, bool turn_b, int64_t m, int64_t n) {
+    single_gemm(turn_a, turn_b, m, n, 5, nullptr, 5, nullptr, 99, false, nullptr, 99);
+  };
+  for (const bool turn_b : {false, true}) {
+    product(false, turn_b, 0, 99);
+    product(false, turn_b, 9, 0);
+  }
+  EXPECT_THROW(product(true, true, 9, 99), Error);
+}
+
 TEST(SingleGemm, SuitsFewRows) {
   EXPECT_TRUE(single_gemm_suits(false, false, 64, 2000, 1000));
   EXPECT_TRUE(single_gemm_suits(false, true, 64, 1000, 2000));
   EXPECT_FALSE(single_gemm_suits(false, false, 2240, 10000, 1000));
   EXPECT_FALSE(single_gemm_suits(false, false, 1, 2000, 1000));
   EXPECT_FALSE(single_gemm_suits(false, false, 64, 64, 64));
-  EXPECT_FALSE(single_gemm_suits(true, true, 64, 2000, 1000));
+  for (const int64_t k : {100, 1000}) EXPECT_FALSE(single_gemm_suits(true, true, 64, 2000, k));
+  EXPECT_FALSE(single_gemm_suits(false, false, 64, 2000, 0));
+  EXPECT_FALSE(single_gemm_suits(false, false, 64, int64_t{1} << 20, 64));  // too many panels
   EXPECT_FALSE(single_gemm_suits(true, false, 1000, 2000, 2240));
 }
 
