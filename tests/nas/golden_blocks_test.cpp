@@ -20,8 +20,9 @@ constexpr int64_t kChannels = 3, kClasses = 3, kSteps = 20;
 constexpr double kRate = 0.05, kMomentum = 0.9, kDecay = 1e-3, kClip = 5;
 // Floats: of a batch norm's statistics over 60 pixels, behind up to six more sums.
 constexpr int64_t kLongestSum = 500;
-// What the next normalisation takes away has no gradient but rounding.
-constexpr double kLeastGradient = 1e-4;
+// What the next normalisation takes away has no gradient but the rounding of the terms that cancel,
+// which are this large.
+constexpr double kLeastGradient = 1e-3;
 
 const Golden& file() {
   static const Golden golden("blocks");
