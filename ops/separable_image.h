@@ -151,10 +151,9 @@ class FastImage {
     // Of a plain x the gradient of a is that of x, and nobody takes sums.
     const bool plain = !add && !w_.load.affine().affine && !w_.load.affine().relu;
     const int64_t step = plain ? g_.height : block_rows_;
-    if (rows_.empty()) {
-      rows_ = FloatScratch(block_rows_ * row);
+    if (!plain && rows_.empty()) rows_ = FloatScratch(block_rows_ * row);
+    if (g_.stride == 2 && plane_.empty())
       plane_ = FloatScratch((g_.width + 2) * g_.channels + kSlack);
-    }
     for (int64_t r = 0; r < g_.height; r += step) {
       const int64_t last = std::min(r + step, g_.height);
       float* const da = plain ? dx + r * row : rows_.data();
