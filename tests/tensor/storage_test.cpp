@@ -1,6 +1,7 @@
 #include "tensor/storage.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <cmath>
 #include <cstring>
@@ -15,6 +16,35 @@ namespace enas {
 namespace {
 
 constexpr size_t kMiB = size_t{1} << 20;
+
+// Until it ends, the first slab of a pool lies where a GiB is free under it, and the next ones
+// follow downwards: the holes above, which other mappings leave and which differ from run to run,
+// are taken.
+class OpenSpace {
+ public:
+  OpenSpace() {
+    constexpr size_t kSpace = 1024 * kMiB;
+    char* const space = map(kSpace);
+    munmap(space, kSpace);
+    for (char* hole; (hole = map(MemoryPool::kSlab)) != nullptr; holes_.push_back(hole)) {
+      if (hole >= space && hole < space + kSpace) {
+        munmap(hole, MemoryPool::kSlab);
+        return;
+      }
+      if (holes_.size() > 10'000) return;
+    }
+  }
+  ~OpenSpace() {
+    for (char* hole : holes_) munmap(hole, MemoryPool::kSlab);
+  }
+
+ private:
+  static char* map(size_t bytes) {
+    void* place = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return place == MAP_FAILED ? nullptr : static_cast<char*>(place);
+  }
+  std::vector<char*> holes_;
+};
 
 TEST(MemoryPool, ClassesWasteAtMostAQuarter) {
   EXPECT_EQ(MemoryPool::class_bytes(0), 64u);
@@ -93,6 +123,7 @@ TEST(MemoryPool, LargeBlocksSplitFitBestAndCoalesce) {
 // A slab lies right under the one before, and what is left of that joins it: blocks of 3 MiB fill
 // slabs of 4 and 2 without a gap.
 TEST(MemoryPool, WhatIsLeftOfASlabJoinsTheNext) {
+  const OpenSpace space;
   MemoryPool pool;
   std::vector<char*> blocks;
   for (int i = 0; i < 8; ++i) blocks.push_back(static_cast<char*>(pool.get(3 * kMiB)));
@@ -124,9 +155,10 @@ TEST(MemoryPool, SteadyStateTakesNoSlab) {
 }
 
 // Steps of a recurrent child with a random window and random ops: after one step of the longest
-// window at most 2 new slabs in 200 steps and none in the 200 after; the slabs hold at most 1.25
+// window at most 2 new slabs in 200 steps and none in the 200 after; the slabs hold at most 1.1
 // times the peak.
 TEST(MemoryPool, RandomChildrenSettle) {
+  const OpenSpace space;  // with a mapping between slabs, 1.25 times was seen
   MemoryPool pool;
   const auto step = [&](uint64_t number) {
     const Random random{2, Stream::test, number};
@@ -161,7 +193,7 @@ TEST(MemoryPool, RandomChildrenSettle) {
   EXPECT_LE(settled, at_start + 2);
   EXPECT_EQ(pool.stats().slabs, settled);
   EXPECT_LE(static_cast<double>(pool.stats().slab_bytes),
-            1.25 * static_cast<double>(pool.stats().peak_bytes));
+            1.1 * static_cast<double>(pool.stats().peak_bytes));
 }
 
 TEST(MemoryPool, PeakIsTrackedAndReset) {
