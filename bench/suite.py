@@ -174,8 +174,11 @@ def op_times(program, args):
     argv = [os.path.join(BUILD, program), "--benchmark_format=json"]
     argv += ["--benchmark_filter=" + args.filter] if args.filter else []
     argv += ["--threads", "1"] if program == "op_bench" else []
-    text = subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout
-    got = json.loads(text) if text.strip() else {"benchmarks": []}  # nothing where no row matches the filter
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+    # A program without a row for the filter says so and prints nothing.
+    sys.stderr.write("".join(s for s in done.stderr.splitlines(True) if not s.startswith("Failed to match any benchmarks")))
+    done.check_returncode()
+    got = json.loads(done.stdout) if done.stdout.strip() else {"benchmarks": []}
     scale = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
     return {b["run_name"]: b["real_time"] * scale[b["time_unit"]] for b in got["benchmarks"]}
 
@@ -201,6 +204,9 @@ def run_ops(sides, args):
         times = {}
         for program in ("op_bench", "tape_bench"):
             times.update(op_times(program, args))
+        if not times:
+            print("bench: --filter %s matches no row of op_bench or tape_bench" % args.filter, file=sys.stderr)
+            sys.exit(2)
         for row, ns in times.items():
             ours.setdefault(row, []).append(ns)
         rows = [row for row in report.OPS if report.op_row(times, row)]

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 
 #include "cuda/runtime.h"
@@ -120,5 +121,10 @@ void register_parity_tests() {
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   enas::test::register_parity_tests();
+  const std::string why = GTEST_FLAG_GET(list_tests) ? "" : enas::cuda::unavailable();
+  if (!why.empty()) {
+    std::fprintf(stderr, "gpu_test: %s; nothing was tested\n", why.c_str());
+    return static_cast<int>(enas::ErrorKind::device);
+  }
   return RUN_ALL_TESTS();
 }
