@@ -57,7 +57,8 @@ void Allocator::refuse(size_t bytes) {
   text << "no room for " << in_mib(bytes) << ": " << in_mib(counters_.live_bytes) << " in use, "
        << in_mib(counters_.reserved_bytes - counters_.live_bytes) << " free in pieces";
   if (source_.free_bytes) text << ", " << in_mib(source_.free_bytes()) << " free on the device";
-  fail(ErrorKind::memory, "cuda memory", text.str(), "; try a smaller --batch or --hidden");
+  fail(ErrorKind::memory, "cuda memory", text.str(),
+       "; try a smaller --batch or a smaller network");
 }
 
 char* Allocator::take_small(size_t size) {

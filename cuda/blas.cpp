@@ -105,7 +105,8 @@ void check_blas(const Blas& blas, cublasStatus_t status, const char* where) {
     return;
   const bool memory = status == CUBLAS_STATUS_ALLOC_FAILED;
   fail(memory ? ErrorKind::memory : ErrorKind::device, where, "cuBLAS answered ",
-       blas.call.status_string(status), memory ? "; try a smaller --batch or --hidden" : "");
+       blas.call.status_string(status),
+       memory ? "; try a smaller --batch or a smaller network" : "");
 }
 
 Blas* start() {

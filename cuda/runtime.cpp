@@ -163,7 +163,8 @@ void check_cuda(cudaError_t error, const char* where) {
   cudaGetLastError();
   if (error == cudaErrorMemoryAllocation)
     fail(ErrorKind::memory, where, "out of memory on the GPU or of pinned host memory (",
-         counters().reserved_bytes >> 20, " MiB are reserved); try a smaller --batch or --hidden");
+         counters().reserved_bytes >> 20,
+         " MiB are reserved); try a smaller --batch or a smaller network");
   fail(ErrorKind::device, where, words(error), "; the last kernel queued was that of '",
        last_launch, "'; run again with ENAS_CUDA_CHECK=1 to learn which one failed");
 }

@@ -17,8 +17,8 @@ namespace enas::cuda {
 // Counts a launch of `op`, a literal. False while counting only: the kernel is not to run.
 bool begin_launch(const char* op);
 
-int multiprocessors();  // of the device: grids that stride over their work ask for a few blocks
-                        // each
+// Of the device: grids that stride over their work ask for a few blocks each.
+int multiprocessors();
 
 // A kernel cannot throw. The first index that does not fit, or row that cannot be sampled, is left
 // here, and the next wait of the host (download, finish_download) throws Error{fault_kind(),

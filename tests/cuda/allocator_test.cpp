@@ -243,7 +243,7 @@ TEST(CudaAllocator, OutOfMemoryNamesTheFigures) {
   const std::string text = error_of(ErrorKind::memory, [&] { memory.get(40 * kMiB); });
   EXPECT_EQ(text,
             "cuda memory: no room for 40 MiB: 90 MiB in use, 0 MiB free in pieces, 10 MiB free on "
-            "the device; try a smaller --batch or --hidden");
+            "the device; try a smaller --batch or a smaller network");
   void* last = memory.get(3 * kMiB);  // though a slab of the usual size does not fit
   EXPECT_EQ(counters.reserved_bytes, 94 * kMiB);
   memory.put(last, 3 * kMiB);

@@ -214,7 +214,8 @@ TEST(CudaRuntime, OutOfMemoryFirstGivesSlabsBack) {
   { const Block larger(size_t{900} << 20); }  // 1 GiB has room for one of them
   const std::string text = error_of(ErrorKind::memory, [] { const Block block(size_t{2} << 30); });
   EXPECT_EQ(text.find("cuda memory: no room for 2048 MiB: "), 0u) << text;
-  EXPECT_NE(text.find("free on the device; try a smaller --batch or --hidden"), std::string::npos);
+  EXPECT_NE(text.find("free on the device; try a smaller --batch or a smaller network"),
+            std::string::npos);
   knobs() = before;
 }
 
