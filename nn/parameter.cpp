@@ -26,8 +26,8 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 void ParameterStore::claim(std::string_view name) {
   check(!name.empty(), "parameter store", "a name must not be empty");
-  check(by_name_.count(name) == 0 && buffer_by_name_.count(name) == 0, "parameter store",
-        "the name ", name, " is taken");
+  check(by_name_.count(name) == 0 && buffer_names_.count(name) == 0, "parameter store", "the name ",
+        name, " is taken");
 }
 
 Parameter& ParameterStore::add(std::string_view name, const Shape& shape, DType dtype) {
@@ -44,7 +44,7 @@ Buffer& ParameterStore::add_buffer(std::string_view name, const Shape& shape, DT
   Buffer& buffer = buffers_.emplace_back();
   buffer.name = name;
   buffer.value = Tensor::zeros(shape, dtype, device_);
-  buffer_by_name_.emplace(buffer.name, &buffer);
+  buffer_names_.insert(buffer.name);
   return buffer;
 }
 
@@ -56,11 +56,6 @@ const Parameter* ParameterStore::find(std::string_view name) const {
 Parameter* ParameterStore::find(std::string_view name) {
   const auto it = by_name_.find(name);
   return it == by_name_.end() ? nullptr : it->second;
-}
-
-Buffer* ParameterStore::find_buffer(std::string_view name) {
-  const auto it = buffer_by_name_.find(name);
-  return it == buffer_by_name_.end() ? nullptr : it->second;
 }
 
 const Parameter& ParameterStore::get(std::string_view name) const {

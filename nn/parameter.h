@@ -4,6 +4,7 @@
 #pragma once
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,7 +35,6 @@ class ParameterStore {
 
   // Zeros, too; names are shared with the parameters'.
   Buffer& add_buffer(std::string_view name, const Shape& shape, DType dtype = DType::f32);
-  Buffer* find_buffer(std::string_view name);
   std::deque<Buffer>& buffers() { return buffers_; }
   const std::deque<Buffer>& buffers() const { return buffers_; }
 
@@ -54,7 +54,7 @@ class ParameterStore {
   std::deque<Parameter> parameters_;
   std::deque<Buffer> buffers_;
   std::map<std::string, Parameter*, std::less<>> by_name_;
-  std::map<std::string, Buffer*, std::less<>> buffer_by_name_;
+  std::set<std::string, std::less<>> buffer_names_;
 };
 
 }  // namespace enas

@@ -71,12 +71,12 @@ class Run {
       EXPECT_NEAR(report.grad_norm(), golden("norms").item(step), 1e-9) << step;
     }
     for (const auto& [key, tensor] : file().tensors()) {
-      const std::string end = prefix_ + "end.", buffer = prefix_ + "buffer.";
+      const std::string end = prefix_ + "end.";
       if (key.rfind(end, 0) == 0)
         near.expect(net_.parameters().get(key.substr(end.size())).value, tensor, key);
-      if (key.rfind(buffer, 0) == 0)
-        near.expect(net_.parameters().find_buffer(key.substr(buffer.size()))->value, tensor, key);
     }
+    for (const Buffer& b : net_.parameters().buffers())
+      near.expect(b.value, golden("buffer." + b.name), b.name);
     if (!net_.keeps_running()) return;
     PassMode mode;
     mode.running = true;

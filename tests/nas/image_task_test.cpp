@@ -208,7 +208,10 @@ TEST_F(ImageTasks, RunningStatisticsFollowFinishedSteps) {
   const Tensor& w = net.parameters().get("stem.weight").value;
   const Var y = conv2d(batch().images, w, {3, 1}, false).y;
   const int64_t pixels = y.numel() / 4;
-  const Buffer* mean = net.parameters().find_buffer("stem.norm.mean");
+  const auto& running = net.parameters().buffers();
+  const auto mean = std::find_if(running.begin(), running.end(),
+                                 [](const Buffer& b) { return b.name == "stem.norm.mean"; });
+  ASSERT_NE(mean, running.end());
   for (int64_t c = 0; c < 4; ++c) {
     double sum = 0;
     for (int64_t i = 0; i < pixels; ++i) sum += y.value().item(i * 4 + c);
