@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "apps/cifar/space.h"
+#include "apps/run/console.h"
 
 namespace enas {
 namespace {
@@ -15,11 +16,6 @@ const char* label_of(MacroOp op) {
   constexpr const char* kLabels[] = {"conv 3x3", "sep 3x3", "conv 5x5",
                                      "sep 5x5",  "avg 3x3", "max 3x3"};
   return kLabels[static_cast<int>(op)];
-}
-
-// "1 layer", "2 layers".
-std::string counted(int n, const std::string& what) {
-  return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
 }
 
 // A text that would be wider than its drawing is cut.

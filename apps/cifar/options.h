@@ -52,8 +52,8 @@ class CifarOptions {
   int64_t shared_samples() const { return settings_.integer("shared-samples"); }
   ControllerOptions controller() const;
   AdamOptions controller_adam() const;
-  ControllerStepOptions controller_step() const;
-  int64_t controller_steps() const { return settings_.integer("controller-steps"); }
+  ControllerStepOptions controller_update() const;
+  int64_t updates_a_phase() const { return settings_.integer("controller-steps"); }
   RewardBaseline baseline() const {
     return RewardBaseline(settings_.real("baseline-decay"), parity("baseline-first"));
   }

@@ -142,7 +142,7 @@ AdamOptions CifarOptions::controller_adam() const {
   return options;
 }
 
-ControllerStepOptions CifarOptions::controller_step() const {
+ControllerStepOptions CifarOptions::controller_update() const {
   ControllerStepOptions options;
   options.samples = settings_.integer("controller-samples");
   options.lr = settings_.real("controller-lr");

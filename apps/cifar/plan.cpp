@@ -37,18 +37,21 @@ std::string describe(const Phase& p, double rate) {
       "{}: {}, batch {}\n"
       "  weights {} ({}), of one network {}, gradients and momentum {}, kept for backward {}: "
       "about {} in all\n"
-      "  {} multiply-adds an image, {:.2f} GFLOP a step, {} steps an epoch, {} epochs: {}, at "
-      "least {} at the {:.0f} GFLOP/s measured here\n",
+      "  {} multiply-adds an image, {:.2f} GFLOP a step, {} an epoch, {}: {}, at least {} at the "
+      "{:.0f} GFLOP/s measured here\n",
       p.name, p.shape, p.batch, format_count(static_cast<double>(p.weights)), format_bytes(weights),
       format_count(static_cast<double>(p.cost.params)), format_bytes(gradients), format_bytes(kept),
       format_bytes(weights + gradients + kept), format_count(static_cast<double>(p.cost.macs)),
-      step / 1e9, p.steps_per_epoch, p.epochs, format_flop(total), format_seconds(total / rate),
-      rate / 1e9);
+      step / 1e9, counted(p.steps_per_epoch, "step"), counted(p.epochs, "epoch"),
+      format_flop(total), format_seconds(total / rate), rate / 1e9);
 }
 
+std::string macro_shape(const ImageSpace& space, int64_t filters) {
+  return size_of(space) + ", " + counted(filters, "filter");
+}
 std::string micro_shape(int normal_cells, const ImageSpace& space, int64_t filters) {
-  return fmt::format("{} normal cell{}, {}, {} filters", normal_cells, normal_cells == 1 ? "" : "s",
-                     size_of(space), filters);
+  return fmt::format("{}, {}, {}", counted(normal_cells, "normal cell"), size_of(space),
+                     counted(filters, "filter"));
 }
 
 // Floats of maps that one image keeps, all layers together: `maps` of `filters` channels each until
@@ -76,7 +79,7 @@ NetworkCost mean_cost(const ImageSpace& space, const CifarOptions& options,
 Phase search_phase(const CifarOptions& options, const ImageData& data, const ImageShape& shape) {
   const ImageSpace space = options.space();
   const int64_t batch = options.shared_batch();
-  const ControllerStepOptions update = options.controller_step();
+  const ControllerStepOptions update = options.controller_update();
   Phase phase{"search",
               "",
               mean_cost(space, options, shape),
@@ -86,12 +89,12 @@ Phase search_phase(const CifarOptions& options, const ImageData& data, const Ima
               (data.train.size() + batch - 1) / batch,
               options.search_epochs(),
               options.shared_samples(),
-              static_cast<double>(options.controller_steps() * update.samples *
+              static_cast<double>(options.updates_a_phase() * update.samples *
                                   options.shared_task().reward_batch)};
   if (const auto* macro = std::get_if<MacroSpace>(&space)) {
     const MacroChildOptions network = options.macro_child(shape);
     phase.weights = macro_shared_params(*macro, network);
-    phase.shape = fmt::format("{}, {} filters", size_of(space), network.filters);
+    phase.shape = macro_shape(space, network.filters);
     phase.kept_floats = kept_of(shape.size, network.filters, macro->layers(), kMacroMaps, false);
   } else {
     const MicroChildOptions network = options.micro_child(shape);
@@ -123,7 +126,7 @@ Phase train_phase(const CifarOptions& options, const ImageData& data, const Imag
   phase.cost = final_cost(options, space, shape, arch);
   if (const auto* macro = std::get_if<MacroSpace>(&space)) {
     const MacroFinalOptions network = options.macro_final(shape);
-    phase.shape = fmt::format("{}, {} filters", size_of(space), network.filters);
+    phase.shape = macro_shape(space, network.filters);
     phase.kept_floats = kept_of(shape.size, network.filters, macro->layers(), kMacroMaps, true);
   } else {
     const MicroFinalOptions network = options.micro_final(shape);
@@ -157,15 +160,15 @@ std::string plan_text(const std::string& command, const Settings& settings, cons
   const ImageShape shape{static_cast<int64_t>(data.classes.size()), data.height()};
   const double rate = measured_rate();
   std::string text =
-      fmt::format("plan of {} on {} threads; nothing is run\n", command, thread_count());
+      fmt::format("plan of {} on {}; nothing is run\n", command, counted(thread_count(), "thread"));
   std::string arch = command == "train" ? settings.text("arch") : "";
   if (command != "train") {
     text += describe(search_phase(options, data, shape), rate);
     const ImageSpace space = options.space();
-    text +=
-        fmt::format("  a controller phase scores {} architectures; {} architectures in the space\n",
-                    grouped(options.controller_steps() * options.controller_step().samples),
-                    grouped(count_of(space)));
+    text += fmt::format(
+        "  a controller phase scores {}; {} architectures in the space\n",
+        counted(options.updates_a_phase() * options.controller_update().samples, "architecture"),
+        grouped(count_of(space)));
     arch =
         text_of(space, uniform_architectures(decisions_of(space, options.policy()), 1,
                                              Random{options.seed(), Stream::uniform_sample, 0})[0]);

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/run/architecture_files.h"
+#include "apps/run/console.h"
 #include "tensor/check.h"
 
 namespace enas {
@@ -43,9 +44,8 @@ void add_decoded(nlohmann::ordered_json& json, const MicroSpace& space, const Ar
 }  // namespace
 
 std::string size_of(const ImageSpace& space) {
-  if (const auto* macro = std::get_if<MacroSpace>(&space))
-    return std::to_string(macro->layers()) + " layers";
-  return std::to_string(std::get<MicroSpace>(space).nodes()) + " nodes a cell";
+  if (const auto* macro = std::get_if<MacroSpace>(&space)) return counted(macro->layers(), "layer");
+  return counted(std::get<MicroSpace>(space).nodes(), "node") + " a cell";
 }
 
 std::string image_arch_text(const std::string& argument, bool macro) {

@@ -115,8 +115,8 @@ Search image_search(const DataHandle& data, const Settings& settings, const std:
   search.sgd = options.shared_sgd();
   search.controller = options.controller();
   search.adam = options.controller_adam();
-  search.update = options.controller_step();
-  search.updates = options.controller_steps();
+  search.update = options.controller_update();
+  search.updates = options.updates_a_phase();
   search.baseline = options.baseline();
   search.metadata = image_metadata(space, *data, data->moments, result_toml(settings));
   search.check_weights = [data](const WeightFile& file) {

@@ -36,8 +36,8 @@ class PtbOptions {
   WindowPlan::Kind shared_windows() const { return windows("variable-bptt"); }
   ControllerOptions controller() const;
   PolicyShape policy() const;
-  ControllerStepOptions controller_step() const;
-  int64_t controller_steps() const { return settings_.integer("controller-steps"); }
+  ControllerStepOptions controller_update() const;
+  int64_t updates_a_phase() const { return settings_.integer("controller-steps"); }
   RewardBaseline baseline() const {
     return RewardBaseline(settings_.real("baseline-decay"), parity("baseline-first"));
   }

@@ -73,7 +73,7 @@ PolicyShape PtbOptions::policy() const {
           settings_.real("controller-distance-bias")};
 }
 
-ControllerStepOptions PtbOptions::controller_step() const {
+ControllerStepOptions PtbOptions::controller_update() const {
   return {settings_.integer("controller-samples"), settings_.real("controller-lr"),
           settings_.real("entropy-weight"), parity("sample-entropy")};
 }

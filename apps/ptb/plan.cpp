@@ -44,14 +44,15 @@ std::string describe(const Phase& p, double rate) {
   const double weights = 4.0 * static_cast<double>(p.weights);
   const double gradients = 4.0 * static_cast<double>(cost_of(RnnSpace(p.nodes), p.child).params);
   return fmt::format(
-      "{}: {} nodes, hidden {}, batch {}, bptt {}, vocabulary {}\n"
+      "{}: {}, hidden {}, batch {}, bptt {}, vocabulary {}\n"
       "  weights {} ({}), gradients of one child {}, kept for backward {}: about {} in all\n"
-      "  {:.2f} GFLOP a step, {} steps an epoch, {} epochs: {}, at least {} at the {:.0f} "
-      "GFLOP/s measured here\n",
-      p.name, p.nodes, p.child.hidden, p.task.batch, p.task.bptt, grouped(p.child.vocabulary),
-      format_count(static_cast<double>(p.weights)), format_bytes(weights), format_bytes(gradients),
-      format_bytes(window), format_bytes(weights + gradients + window), step / 1e9,
-      p.steps_per_epoch, p.epochs, format_flop(total), format_seconds(total / rate), rate / 1e9);
+      "  {:.2f} GFLOP a step, {} an epoch, {}: {}, at least {} at the {:.0f} GFLOP/s measured "
+      "here\n",
+      p.name, counted(p.nodes, "node"), p.child.hidden, p.task.batch, p.task.bptt,
+      grouped(p.child.vocabulary), format_count(static_cast<double>(p.weights)),
+      format_bytes(weights), format_bytes(gradients), format_bytes(window),
+      format_bytes(weights + gradients + window), step / 1e9, counted(p.steps_per_epoch, "step"),
+      counted(p.epochs, "epoch"), format_flop(total), format_seconds(total / rate), rate / 1e9);
 }
 
 int64_t steps_of(const Corpus& corpus, const RnnTaskOptions& task) {
@@ -65,22 +66,22 @@ std::string plan_text(const std::string& command, const Settings& settings, cons
   const int64_t vocabulary = corpus.vocabulary.size();
   const double rate = measured_rate(), valid = static_cast<double>(corpus.valid.size());
   std::string text =
-      fmt::format("plan of {} on {} threads; nothing is run\n", command, thread_count());
+      fmt::format("plan of {} on {}; nothing is run\n", command, counted(thread_count(), "thread"));
   int nodes = 0;
   if (command != "train") {
     nodes = options.space().nodes();
     const RnnChildOptions child = options.shared_child(vocabulary);
     const RnnTaskOptions task = options.shared_task();
-    const ControllerStepOptions controller = options.controller_step();
-    const double rewards = static_cast<double>(options.controller_steps() * controller.samples);
+    const ControllerStepOptions controller = options.controller_update();
+    const double rewards = static_cast<double>(options.updates_a_phase() * controller.samples);
     const double reward_tokens = rewards * static_cast<double>(task.reward_batch * task.bptt);
     text += describe(
         {"search", child, task, nodes, shared_parameters(options.space(), child),
          steps_of(corpus, task), options.search_epochs(), options.shared_samples(), reward_tokens},
         rate);
-    text +=
-        fmt::format("  a controller phase scores {} architectures; {} architectures in the space\n",
-                    grouped(static_cast<int64_t>(rewards)), grouped(options.space().count()));
+    text += fmt::format("  a controller phase scores {}; {} architectures in the space\n",
+                        counted(static_cast<int64_t>(rewards), "architecture"),
+                        grouped(options.space().count()));
   }
   if (command == "train") {
     nodes = rnn_space_of(settings.text("arch")).nodes();

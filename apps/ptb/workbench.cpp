@@ -98,7 +98,8 @@ Search text_search(const CorpusHandle& corpus, const Settings& settings,
                                                 nullptr, options.device());
   Search search;
   search.learner = text_learner(text);
-  search.size = fmt::format("{} nodes, {} architectures", space.nodes(), grouped(space.count()));
+  search.size =
+      fmt::format("{}, {} architectures", counted(space.nodes(), "node"), grouped(space.count()));
   search.decisions = space.decisions(options.policy());
   search.operations = space.operations();
   search.seed = options.seed();
@@ -108,8 +109,8 @@ Search text_search(const CorpusHandle& corpus, const Settings& settings,
   search.per_step = options.shared_samples();
   search.sgd = options.shared_sgd();
   search.controller = options.controller();
-  search.update = options.controller_step();
-  search.updates = options.controller_steps();
+  search.update = options.controller_update();
+  search.updates = options.updates_a_phase();
   search.baseline = options.baseline();
   search.metadata = child_metadata(text->child, *corpus, result_toml(settings));
   search.check_weights = [corpus](const WeightFile& file) {

@@ -209,6 +209,13 @@ std::string counted(int64_t count, std::string_view what) {
          (count == 1 ? "" : "s");
 }
 
+std::vector<std::string> right_aligned(std::vector<std::string> column) {
+  std::size_t width = 0;
+  for (const std::string& text : column) width = std::max(width, text.size());
+  for (std::string& text : column) text.insert(0, width - text.size(), ' ');
+  return column;
+}
+
 std::string one_a_line(std::string words) {
   const auto replace = [&](std::string_view from, std::string_view to) {
     for (size_t at = 0; (at = words.find(from, at)) != std::string::npos; at += to.size())

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "data/file.h"
 
@@ -73,6 +74,7 @@ std::string without_control_codes(std::string_view text);
 std::string format_seconds(double seconds);                 // "45s", "3m20s", "2h05m", "3d04h"
 std::string format_count(double count);                     // "5,712"
 std::string counted(int64_t count, std::string_view what);  // "1 epoch", "6 epochs"
+std::vector<std::string> right_aligned(std::vector<std::string> column);
 // An architecture's words ("1: relu of node 0; 2: ...", "normal cell: 2: ...") on several lines.
 std::string one_a_line(std::string words);
 

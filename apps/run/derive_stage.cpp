@@ -118,10 +118,13 @@ void DeriveStage::report(const std::vector<Candidate>& ranked) {
   session_.console().line("derive: validation " + terms_.figure +
                           " with shared weights (not final): " + compare_groups(ranked));
   const size_t shown = std::min<size_t>(ranked.size(), 5);
+  std::vector<std::string> scores;
+  for (size_t i = 0; i < shown; ++i) scores.push_back(terms_.show(ranked[i].score, 2));
+  scores = right_aligned(scores);
   for (size_t i = 0; i < shown; ++i) {
-    session_.console().line(
-        fmt::format("  {}. {} {}  {:10}  {}", i + 1, terms_.key, terms_.show(ranked[i].score, 2),
-                    ranked[i].from_controller ? "controller" : "random", text(ranked[i].arch)));
+    session_.console().line(fmt::format("  {}. {} {}  {:10}  {}", i + 1, terms_.key, scores[i],
+                                        ranked[i].from_controller ? "controller" : "random",
+                                        text(ranked[i].arch)));
   }
   if (ranked.empty()) return;
   const bool random = search_.random;

@@ -32,9 +32,15 @@ void print_spread(const Terms& terms, Console& console, const std::vector<SubRes
   const double n = static_cast<double>(results.size());
   for (const SubResult& r : results) mean += figure(r) / n;
   for (const SubResult& r : results) squares += (figure(r) - mean) * (figure(r) - mean);
+  std::vector<std::string> valid, test;
   for (const SubResult& r : results) {
-    console.line(fmt::format("  {:12} validation {}{}  {}", r.folder, terms.show(r.valid, 3),
-                             tested ? ", test " + terms.show(r.test, 3) : "", r.arch));
+    valid.push_back(terms.show(r.valid, 3));
+    test.push_back(terms.show(r.test, 3));
+  }
+  valid = right_aligned(valid), test = right_aligned(test);
+  for (size_t i = 0; i < results.size(); ++i) {
+    console.line(fmt::format("  {:12} validation {}{}  {}", results[i].folder, valid[i],
+                             tested ? ", test " + test[i] : "", results[i].arch));
   }
   if (results.size() > 1) {
     console.line(fmt::format("  {} {} over {} trainings: mean {}, sd {}",

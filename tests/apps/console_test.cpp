@@ -198,6 +198,14 @@ TEST(Format, SecondsAndCounts) {
   EXPECT_EQ(format_count(929589), "929,589");
   EXPECT_EQ(format_count(-1234), "-1,234");
   EXPECT_EQ(format_count(999), "999");
+  EXPECT_EQ(counted(1, "layer"), "1 layer");
+  EXPECT_EQ(counted(1200, "layer"), "1,200 layers");
+}
+
+TEST(Format, AColumnIsRightAligned) {
+  EXPECT_EQ(right_aligned({"5.00 %", "100.00 %"}),
+            (std::vector<std::string>{"  5.00 %", "100.00 %"}));
+  EXPECT_TRUE(right_aligned({}).empty());
 }
 
 }  // namespace

@@ -295,9 +295,9 @@ TEST(Recipe, StepsOfConvolutions) {
                                 "kl-sigmoid,sample-entropy,anchor-shift,running-bn"}),
                  plain = cifar({"search", "--space", "macro"});
   const CifarOptions switched(macro, "search"), without(plain, "search");
-  const ControllerStepOptions step = switched.controller_step();
+  const ControllerStepOptions step = switched.controller_update();
   EXPECT_TRUE(step.skips.penalty.elementwise_sigmoid && step.sample_entropy);
-  EXPECT_FALSE(without.controller_step().skips.penalty.elementwise_sigmoid);
+  EXPECT_FALSE(without.controller_update().skips.penalty.elementwise_sigmoid);
   EXPECT_TRUE(std::get<MacroSpace>(switched.space()).anchor_shift());
   EXPECT_TRUE(switched.macro_child({}).running_bn && !without.macro_child({}).running_bn);
 }
