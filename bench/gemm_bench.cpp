@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/fma_peak.h"
 #include "tensor/blas.h"
 #include "tensor/check.h"
 #include "tensor/packed_gemm.h"
@@ -18,7 +19,6 @@
 #include "tensor/thread_pool.h"
 
 namespace enas {
-ISA_SELECT(fma_rounds, long(float* out, long rounds));  // bench/fma_peak.simd.cpp
 namespace {
 
 double seconds() {
@@ -37,19 +37,6 @@ double median(std::vector<double> v) {
   std::nth_element(v.begin(), v.begin() + static_cast<long>(v.size() / 2), v.end());
   return v[v.size() / 2];
 }
-double fma_rate() {
-  constexpr long kRounds = 100000;
-  const int threads = thread_count();
-  long made = 0;
-  const double start = seconds();
-  parallel_chunks(threads, [&](int chunk) {
-    float out = 0;
-    const long mine = fma_rounds(&out, kRounds);
-    if (chunk == 0) made = mine * threads;
-  });
-  return 2e-9 * static_cast<double>(made) / (seconds() - start);
-}
-
 Tensor drawn(int64_t rows, int64_t columns, uint64_t step) {
   Tensor t({rows, columns});
   for (int64_t i = 0; i < t.numel(); ++i) {
@@ -100,10 +87,11 @@ void row(const char* what, const Case& s, bool transpose, int rounds, int matric
   const auto packing = [&] {
     for (int i = 0; i < matrices; ++i) packed[static_cast<size_t>(i)] = pack(w);
   };
-  ours(), blas(), fma_rate();
+  ours(), blas();
+  constexpr double kLoop = 0.02;  // seconds: threads start and end in 1 % of it
   std::vector<double> mine, theirs, peak, share, ratio, pack_share;
   for (int r = 0; r < rounds; ++r) {
-    peak.push_back(fma_rate());
+    peak.push_back(bench::fma_peak_gflops(thread_count(), kLoop));
     mine.push_back(rate(fmas * repeats, ours));
     theirs.push_back(rate(fmas * repeats, blas));
     const double packed_at = rate(fmas, packing);  // of a product's arithmetic
