@@ -27,15 +27,15 @@ inline DecisionList small_list() {
   return list;
 }
 
-// The macro space in small: 3 * (3 * 2) * (3 * 4) = 216 architectures. stem: candidate 0 has a zero
-// anchor.
-inline DecisionList macro_list(bool stem) {
+// The macro space in small: 3 * (3 * 2) * (3 * 4) = 216 architectures of three layers; in four, an
+// input is made of two skips. stem: candidate 0 has a zero anchor.
+inline DecisionList macro_list(bool stem, int layers = 3) {
   using Kind = Decision::Kind;
   using From = Decision::From;
   DecisionList list;
   list.op_matrix = true;
   list.zero_anchors = stem ? 1 : 0;
-  for (int layer = 0; layer < 3; ++layer) {
+  for (int layer = 0; layer < layers; ++layer) {
     list.steps.push_back({Kind::op, 3, layer < 2 ? From::start : From::skips, 1, 1.5});
     const Kind kind = layer == 0 ? Kind::advance : Kind::skips;
     list.steps.push_back({kind, layer, From::embedding, 1, 1.5, 0, true});

@@ -32,15 +32,17 @@ ControllerWeights draw_weights(int64_t h, int64_t ops, DType dtype = DType::f64,
 }
 
 TEST(ControllerRollout, LogProbAndEntropyEqualANaiveComputation) {
-  for (const DType dtype : {DType::f64, DType::f32}) {
-    const ControllerWeights weights = draw_weights(6, 4, dtype);
-    const DecisionList list = small_list();
-    const Rollout out = controller_rollout(weights, list, 200, {7, Stream::shared_sample, 2});
-    ASSERT_EQ(out.decisions, 5);
-    for (int64_t s = 0; s < out.samples; ++s) {
-      const Naive want = naive(weights, list, out.actions.data() + s * out.decisions);
-      ASSERT_NEAR(out.log_prob[static_cast<size_t>(s)], want.log_prob, 1e-12);
-      ASSERT_NEAR(out.entropy[static_cast<size_t>(s)], want.entropy, 1e-12);
+  for (const int64_t h : {6, 1}) {  // 1: four gates are fewer than a vector
+    for (const DType dtype : {DType::f64, DType::f32}) {
+      const ControllerWeights weights = draw_weights(h, 4, dtype);
+      const DecisionList list = small_list();
+      const Rollout out = controller_rollout(weights, list, 200, {7, Stream::shared_sample, 2});
+      ASSERT_EQ(out.decisions, 5);
+      for (int64_t s = 0; s < out.samples; ++s) {
+        const Naive want = naive(weights, list, out.actions.data() + s * out.decisions);
+        ASSERT_NEAR(out.log_prob[static_cast<size_t>(s)], want.log_prob, 1e-12);
+        ASSERT_NEAR(out.entropy[static_cast<size_t>(s)], want.entropy, 1e-12);
+      }
     }
   }
 }
@@ -48,7 +50,7 @@ TEST(ControllerRollout, LogProbAndEntropyEqualANaiveComputation) {
 TEST(ControllerRollout, ConvolutionalSpacesEqualANaiveComputation) {
   for (const DType dtype : {DType::f64, DType::f32}) {
     for (const DecisionList& list :
-         {macro_list(true), macro_list(false), micro_list(1), micro_list(2)}) {
+         {macro_list(true), macro_list(false, 4), micro_list(1), micro_list(2)}) {
       const ControllerWeights weights = draw_weights(6, 3, dtype, list);
       const Rollout out = controller_rollout(weights, list, 60, {7, Stream::shared_sample, 2});
       ASSERT_EQ(out.decisions, static_cast<int64_t>(choice_counts(list).size()));

@@ -96,7 +96,7 @@ OpCase case_of(const char* label, const Setting& s, bool recorded, double range 
 
 Setting recurrent(int64_t h, int64_t samples) { return {small_list(), h, 4, samples}; }
 Setting macro(int64_t h, int64_t samples, bool stem = true, SkipPenalty penalty = {}) {
-  return {macro_list(stem), h, 3, samples, penalty};
+  return {macro_list(stem, 4), h, 3, samples, penalty};
 }
 Setting micro(int64_t h, int64_t samples, int nodes = 2) {
   return {micro_list(nodes), h, 3, samples};
