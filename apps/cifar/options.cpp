@@ -247,6 +247,41 @@ void add_other_options(Registry& registry) {
       OptionScope::invocation);
 }
 
+// What has an effect only in one space, with a switch, or with some forms of `arch`.
+void add_needs(Registry& registry) {
+  const auto in_space = [&](const char* space, std::vector<std::string> options,
+                            std::vector<std::string> commands) {
+    registry.add_need({std::move(options), std::move(commands), "space", {space}});
+  };
+  in_space("micro", {"nodes"}, {"run", "search", "arch"});
+  in_space("micro", {"auxiliary", "controller-op-reduce", "controller-op-bias"}, {"run", "search"});
+  in_space("macro", {"skip-target", "skip-weight"}, {"run", "search"});
+  in_space("micro", {"train-auxiliary", "train-layers", "train-drop-path-keep"}, {"run"});
+  in_space("micro", {"auxiliary", "layers", "drop-path-keep"}, {"train"});
+  in_space("micro", {"train-layers"}, {"arch"});
+  registry.add_need({{"auxiliary-weight"}, {"run", "search", "train"}, "auxiliary", {"on"}});
+  registry.add_need({{"train-auxiliary-weight"}, {"run"}, "train-auxiliary", {"on"}});
+  registry.add_need({{"baseline"}, {"run"}, "strategy", {"enas"}});
+  const auto in_arch = [&](std::vector<std::string> forms, std::vector<std::string> options,
+                           std::string beside, std::string variant) {
+    registry.add_need({std::move(options),
+                       {"arch"},
+                       "",
+                       std::move(forms),
+                       std::move(beside),
+                       std::move(variant)});
+  };
+  in_arch({"cost"}, {"filters", "train-filters", "train-layers", "classes", "image-size"}, "", "");
+  in_arch({"cost"}, {"layers"}, "", "micro");
+  in_arch({"random", "count", "cost"}, {"layers"}, "", "macro");
+  in_arch({"cost"}, {"layers"}, "arch", "macro");
+  in_arch({"random", "cost"}, {"seed"}, "", "");
+  in_arch({"show", "random"}, {"to"}, "", "");
+  in_arch({"show", "count", "cost"}, {"arch"}, "", "");
+  registry.add_need({{"nodes", "seed"}, {"arch"}, "arch", {""}});
+  registry.add_need({{"space", "parity"}, {"export"}, "weights", {""}});
+}
+
 }  // namespace
 
 Registry cifar_registry() {
@@ -272,6 +307,7 @@ Registry cifar_registry() {
   add_train_options(registry);
   add_derive_options(registry);
   add_other_options(registry);
+  add_needs(registry);
   add_cifar_defaults(registry);
   add_cifar_presets(registry);
   return registry;

@@ -264,6 +264,20 @@ void add_other_options(Registry& registry) {
   add(with_space, {"arch"});
 }
 
+// What has an effect only with some forms of `arch`.
+void add_needs(Registry& registry) {
+  const auto in_arch = [&](Commands forms, Commands options) {
+    registry.add_need({std::move(options), {"arch"}, "", std::move(forms)});
+  };
+  in_arch({"cost"}, {"hidden", "vocabulary", "share", "cell"});
+  in_arch({"random"}, {"seed"});
+  in_arch({"show", "random"}, {"to", "with-space"});
+  in_arch({"show", "count", "cost"}, {"arch"});
+  registry.add_need({{"nodes", "parity"}, {"arch"}, "arch", {""}});
+  registry.add_need({{"with-space"}, {"arch"}, "to", {}});
+  registry.add_need({{"baseline"}, {"run"}, "strategy", {"enas"}});
+}
+
 }  // namespace
 
 Registry ptb_registry() {
@@ -287,6 +301,7 @@ Registry ptb_registry() {
   add_train_options(registry);
   add_derive_options(registry);
   add_other_options(registry);
+  add_needs(registry);
   add_ptb_presets(registry);
   return registry;
 }

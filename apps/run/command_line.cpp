@@ -219,6 +219,7 @@ Invocation parse_command_line(const Registry& registry, int argc, const char* co
   }
   call.settings = resolve(registry, call.command, config, parts.given);
   call.operands = std::move(parts.operands);
+  refuse_without_effect(registry, call);
   return call;
 }
 

@@ -56,6 +56,21 @@ struct Preset {
   bool applies_to(std::string_view command, std::string_view variant_now) const;
 };
 
+// What options of some commands need to have an effect: that `other`, or the first operand where
+// that is empty, has one of `values`; "" is: not set; no values: set to anything.
+struct OptionNeed {
+  std::vector<std::string> options = {};
+  std::vector<std::string> commands = {};
+  std::string other = {};
+  std::vector<std::string> values = {};
+  std::string beside = {};   // it counts where this option is set; empty: always
+  std::string variant = {};  // of set_variants; empty: every variant
+
+  bool speaks_of(std::string_view option, std::string_view command) const;
+  bool met_by(std::string_view now) const;
+  std::string words() const;  // "only with --space micro"
+};
+
 class Registry {
  public:
   explicit Registry(std::string program, std::string summary = {})
@@ -74,6 +89,10 @@ class Registry {
   // Defaults under one value of it, for those of the commands that have the option.
   void add_defaults(std::string variant, std::string source, PresetValues values,
                     std::vector<std::string> commands);
+
+  // After the options that it names.
+  void add_need(OptionNeed need);
+  const std::vector<OptionNeed>& needs() const { return needs_; }
 
   const OptionSpec* find(std::string_view name, std::string_view command) const;  // null: unknown
   const CommandSpec* find_command(std::string_view name) const;
@@ -97,6 +116,7 @@ class Registry {
   std::vector<OptionSpec> options_;
   std::vector<Preset> presets_;
   std::vector<Preset> variant_defaults_;
+  std::vector<OptionNeed> needs_;
   std::string variant_option_;
 };
 
@@ -160,6 +180,9 @@ struct Invocation {
 // Throws Error of kind `usage`: unknown command or option (with the nearest names), a value out of
 // range, a bad configuration file, a wrong number of operands.
 Invocation parse_command_line(const Registry& registry, int argc, const char* const* argv);
+
+// Part of it: refuses options that were given and have no effect (Registry::add_need).
+void refuse_without_effect(const Registry& registry, const Invocation& call);
 
 // Settings of a command from a configuration file alone, as resume reads RUN/config.toml.
 Settings settings_from_config(const Registry& registry, std::string_view command,

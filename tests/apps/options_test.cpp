@@ -252,6 +252,45 @@ TEST(Options, RegistryRefusesClashes) {
   EXPECT_NO_THROW(registry.add(elsewhere));
 }
 
+// On the command line; in a configuration file it may stand.
+TEST(Options, WhatWouldHaveNoEffectIsRefused) {
+  Registry registry = make_registry();
+  registry.add_need({{"dense", "hidden"}, {"run"}, "cell", {"plain"}});
+  registry.add_need({{"seed"}, {"arch"}, "", {"show", "draw"}});
+  registry.add_need({{"quiet"}, {"train"}, "data", {}});
+  registry.add_need({{"json-log"}, {"train"}, "data", {""}, "out"});
+  const auto said = [&](std::vector<const char*> arguments) -> std::string {
+    arguments.insert(arguments.begin(), "enas_test");
+    try {
+      parse_command_line(registry, static_cast<int>(arguments.size()), arguments.data());
+      return "";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.exit_code(), 2);
+      return error.what();
+    }
+  };
+  EXPECT_EQ(said({"run", "--dense"}),
+            "enas_test run: --dense has no effect with --cell highway, only with --cell plain");
+  EXPECT_EQ(said({"run", "--dense", "--cell", "plain"}), "");
+  EXPECT_EQ(said({"run", "--preset", "quick", "--hidden", "3"}), "");
+  EXPECT_EQ(said({"run"}), "");
+  EXPECT_EQ(said({"train", "--dense"}), "");
+  const TemporaryFolder folder;
+  EXPECT_EQ(said({"run", "--config", folder.write("a.toml", "dense = true\n").c_str()}), "");
+  EXPECT_EQ(said({"arch", "count", "--seed", "2"}),
+            "enas_test arch: --seed has no effect with count, only with show|draw");
+  EXPECT_EQ(said({"arch", "draw", "--seed", "2"}), "");
+  EXPECT_EQ(said({"train", "--quiet"}),
+            "enas_test train: --quiet has no effect without --data, only with --data");
+  EXPECT_EQ(said({"train", "--quiet", "--data", "x"}), "");
+  EXPECT_EQ(said({"train", "--json-log", "--data", "x"}), "");
+  EXPECT_EQ(said({"train", "--json-log", "--data", "x", "--out", "y"}),
+            "enas_test train: --json-log has no effect beside --data beside --out, only without "
+            "--data");
+  EXPECT_NE(help_text(registry, "run").find("only with --cell plain"), std::string::npos);
+  EXPECT_THROW(registry.add_need({{"hidden"}, {"arch"}, "", {"show"}}), Error);
+}
+
 TEST(Options, GettersOfAnotherKindAreInternal) {
   const Settings settings = parse({"run"}).settings;
   for (const auto& read : std::vector<void (*)(const Settings&)>{

@@ -46,6 +46,32 @@ TEST_F(CifarUsage, OptionsAndTheirRanges) {
           "belongs to --space micro");
 }
 
+TEST_F(CifarUsage, OptionsWithoutEffect) {
+  const auto macro = [&](const char* command, const Arguments& more, const std::string& said) {
+    refused(small_images(command, "macro", data_, run_) + more, 2, said);
+  };
+  macro("search", {"--nodes", "3"},
+        "search: --nodes has no effect with --space macro, only with --space micro");
+  macro("run", {"--auxiliary", "on"}, "--auxiliary has no effect with --space macro");
+  macro("train", {"--layers", "3"}, "--layers has no effect with --space macro");
+  macro("train", {"--drop-path-keep", "0.5"}, "only with --space micro");
+  const Arguments micro = small_images("search", "micro", data_, run_);
+  refused(micro + Arguments{"--skip-weight", "1"}, 2, "only with --space macro");
+  refused(micro + Arguments{"--auxiliary-weight", "1"}, 2,
+          "--auxiliary-weight has no effect with --auxiliary off, only with --auxiliary on");
+  const auto arch = [&](const Arguments& more, const std::string& said) {
+    refused(Arguments{"arch"} + more, 2, said);
+  };
+  arch({"cost", "--arch", "published", "--nodes", "3"}, "--nodes has no effect beside --arch");
+  arch({"random", "--layers", "3"}, "--layers has no effect with random, only with cost");
+  arch({"count", "--space", "macro", "--arch", "published", "--layers", "3"},
+       "--layers has no effect with count beside --arch, only with cost");
+  arch({"random", "--arch", "published"}, "--arch has no effect with random");
+  arch({"random", "--filters", "8"}, "only with cost");
+  refused({"export", "--weights", run_, "--space", "macro"}, 2,
+          "--space has no effect beside --weights");
+}
+
 TEST_F(CifarUsage, DefaultsDependOnTheSpace) {
   const std::string help = enas_cifar(folder_, {"search", "--help"}).out;
   EXPECT_TRUE(contains(help, "default 12 (macro), 6 (micro)")) << help;

@@ -137,6 +137,26 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return std::string(row.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(
+    NoEffect, Usage,
+    testing::Values(Row{"Nodes",
+                        {"arch", "cost", "--arch", "published", "--nodes", "3"},
+                        2,
+                        {"--nodes has no effect beside --arch"}},
+                    Row{"Arch",
+                        {"arch", "random", "--arch", "published"},
+                        2,
+                        {"--arch has no effect with random, only with show|count|cost"}},
+                    Row{"Hidden", {"arch", "count", "--hidden", "8"}, 2, {"only with cost"}},
+                    Row{"Seed", {"arch", "count", "--seed", "8"}, 2, {"only with random"}},
+                    Row{"Space", {"arch", "random", "--with-space"}, 2, {"only with --to"}},
+                    Row{"Baseline",
+                        {"run", "--baseline", "--strategy", "random"},
+                        2,
+                        {"--baseline has no effect with --strategy random"}},
+                    Row{"Help", {"arch", "--help"}, 0, {"only without --arch"}}),
+    [](const auto& row) { return std::string(row.param.name); });
+
+INSTANTIATE_TEST_SUITE_P(
     Data, Usage,
     testing::Values(
         Row{"Missing", {"data", "info", "/nowhere"}, 3, {"/nowhere", "no such file"}},
