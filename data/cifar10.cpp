@@ -129,7 +129,7 @@ ImageSet read_part(const std::string& folder, const std::vector<std::string>& na
   files.reserve(names.size());  // batches refer to them
   for (const std::string& name : names) {
     const std::string path = folder + "/" + name;
-    files.push_back(read_file(path, kLargestFile));
+    files.push_back(read_data_file(path, kLargestFile));
     batches.push_back(parse_cifar10(files.back(), path));
     images += static_cast<int64_t>(batches.back().labels.size());
   }
@@ -150,7 +150,7 @@ std::vector<std::string> class_names(const std::string& folder) {
   for (const char* name : {"batches.meta.txt", "batches.meta"}) {
     const std::string path = folder + "/" + name;
     if (exists(path) && !is_directory(path))
-      return parse_cifar10_names(read_file(path, kLargestNames), path);
+      return parse_cifar10_names(read_data_file(path, kLargestNames), path);
   }
   return {std::begin(kNames), std::end(kNames)};
 }

@@ -64,7 +64,7 @@ std::vector<Item> items_of(const std::string& path, int32_t label) {
 std::vector<EncodedImage> read_images(const std::vector<Item>& items) {
   std::vector<EncodedImage> images;
   for (const Item& item : items) {
-    std::string bytes = read_file(item.path, kLargestImage);
+    std::string bytes = read_data_file(item.path, kLargestImage);
     const ImageSize size = image_size(bytes, item.path);
     images.push_back({item.path, std::move(bytes), size.height, size.width});
   }

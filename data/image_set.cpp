@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "data/builtin_images.h"
 #include "data/cifar10.h"
@@ -107,6 +108,11 @@ ImageSource load_recognised(const std::string& folder, uint64_t seed) {
   return has_cifar10(folder) ? load_cifar10(folder) : load_image_folder(folder, seed);
 }
 
+void refuse_cifar100(const std::string& folder) {
+  check(!has_cifar100(folder), ErrorKind::data, folder, "found CIFAR-100; expected CIFAR-10 (get ",
+        "cifar-10-binary.tar.gz or cifar-10-python.tar.gz and unpack it)");
+}
+
 ImageSource load_folder(const std::string& folder, uint64_t seed) {
   if (is_recognised(folder)) return load_recognised(folder, seed);
   std::vector<std::string> inner;
@@ -119,8 +125,11 @@ ImageSource load_folder(const std::string& folder, uint64_t seed) {
   if (inner.size() == 1 || same) return load_recognised(inner.front(), seed);
   check(inner.empty(), ErrorKind::data, folder, "found ", inner.size(), " data sets, ",
         inner.empty() ? "" : inner[0], " and others; name one of them");
-  check(!has_cifar100(folder), ErrorKind::data, folder, "found CIFAR-100; expected CIFAR-10 (get ",
-        "cifar-10-binary.tar.gz or cifar-10-python.tar.gz and unpack it)");
+  refuse_cifar100(folder);
+  for (const std::string& name : list(folder)) {
+    const std::string path = folder + "/" + name;
+    if (name[0] != '.' && is_directory(path)) refuse_cifar100(path);
+  }
   const std::string text = text_in(folder);
   check(text.empty(), ErrorKind::data, folder, "found text (", text, "); ", kExpected,
         "; text is for enas_ptb");
@@ -128,7 +137,7 @@ ImageSource load_folder(const std::string& folder, uint64_t seed) {
 }
 
 [[noreturn]] void refuse_file(const std::string& path) {
-  const std::string bytes = read_file(path, uint64_t{4} << 30);
+  const std::string bytes = read_data_file(path, uint64_t{4} << 30);
   const auto begins = [&](std::string_view with) {
     return bytes.compare(0, with.size(), with) == 0;
   };
@@ -160,6 +169,14 @@ ImageSource load(const std::string& path, uint64_t seed) {
 }
 
 }  // namespace
+
+std::string read_data_file(const std::string& path, uint64_t max_bytes) {
+  std::error_code ignored;
+  const std::filesystem::file_type type = std::filesystem::status(path, ignored).type();
+  check(type != std::filesystem::file_type::fifo && type != std::filesystem::file_type::character,
+        ErrorKind::data, path, "is a pipe or a device; expected a file");
+  return read_file(path, max_bytes);
+}
 
 void check_class_name(std::string_view name, const std::string& where) {
   const auto is_control = [](char c) {
@@ -221,7 +238,7 @@ ImageData train_on_all(ImageData data) {
 }
 
 Tensor load_image(const std::string& path, int64_t height, int64_t width, bool scale) {
-  const std::string bytes = read_file(path, kLargestImage);
+  const std::string bytes = read_data_file(path, kLargestImage);
   const ImageSize size = image_size(bytes, path);
   check(scale || size == ImageSize{height, width}, ErrorKind::data, path, "found ", size.width,
         " x ", size.height, " pixels; expected ", width, " x ", height,

@@ -15,6 +15,10 @@ struct ImageSource {
   std::shared_ptr<const EncodedImages> encoded;  // instead of pixels, as in ImageData
 };
 
+// The whole file. Refuses (kind data) what read_file does, and pipes and devices, for which it
+// would wait.
+std::string read_data_file(const std::string& path, uint64_t max_bytes);
+
 // Refuses (kind data) a name that is empty, longer than 255 bytes, not UTF-8, or has control
 // characters: it goes to terminals and files.
 void check_class_name(std::string_view name, const std::string& where);

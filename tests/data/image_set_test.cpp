@@ -2,6 +2,7 @@
 #include "data/image_set.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cmath>
 
@@ -69,6 +70,35 @@ TEST(ImageSet, WhatIsNoImageSetIsRefusedWithWhatItIs) {
   for (const auto& [bytes, part] : files)
     expect_parts(refusal(folder.write("file", bytes)),
                  {folder / "file", part, "; expected a folder"});
+}
+
+// CIFAR-100 as its archives unpack, named by its parent.
+TEST(ImageSet, Cifar100IsFoundFromItsParent) {
+  const TemporaryFolder folder;
+  make_directory(folder / "cifar-100-python");
+  for (const char* name : {"train", "test", "meta"})
+    folder.write(std::string("cifar-100-python/") + name, "\x80\x02}.");
+  expect_parts(refusal(folder.path()), {folder / "cifar-100-python", "found CIFAR-100"});
+  write_cifar(folder, "cifar-10-batches-bin");
+  EXPECT_EQ(load_images(folder.path(), kSeed).train.size(), 9);
+}
+
+// A pipe that nobody writes to is refused instead of waited for.
+TEST(ImageSet, PipesAreNotWaitedFor) {
+  const auto refused = [](const std::string& data, const std::string& pipe) {
+    ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0) << pipe;
+    expect_parts(refusal(data), {pipe, "is a pipe or a device"});
+  };
+  const TemporaryFolder folder;
+  refused(folder / "pipe", folder / "pipe");
+  write_cifar(folder, "cifar");
+  refused(folder / "cifar", folder / "cifar/data_batch_2.bin");
+  for (const char* name : {"images/train/a", "images/train/b"}) {
+    make_directory(folder / name);
+    for (const char* image : {"/1.png", "/3.png"})
+      folder.write(name + std::string(image), png_pattern(4, 4, 0));
+  }
+  refused(folder / "images", folder / "images/train/a/2.png");
 }
 
 TEST(ImageSet, MomentsAreThoseOfTheChannelsOver255) {
