@@ -81,11 +81,7 @@ int correlate_run(const App& app, const Invocation& call) {
   check(command != "train" && exists(run.shared_weights()), ErrorKind::usage, app.name("correlate"),
         path, " holds no shared.safetensors; expected a finished search");
   Settings settings = settings_of(app.registry, run, call.settings);
-  const std::string data = call.settings.has("data") ? call.settings.text("data")  // it was moved
-                                                     : settings.text("data");
-  const Workbench bench = app.open(data);
-  check_same_data(app, run, bench, data);
-  announce(bench, console);
+  const Workbench bench = open_data_of(app, run, settings, call.settings, console);
   settings.set(command == "run" ? "train-epochs" : "epochs",
                std::to_string(call.settings.integer("epochs")), Origin::option, "correlate",
                app.name("correlate: --epochs"));

@@ -44,11 +44,7 @@ int continue_in(const App& app, const Invocation& call, const std::string& path,
     return 0;
   }
   Settings settings = settings_of(app.registry, run, call.settings);
-  const std::string data = call.settings.has("data") ? call.settings.text("data")  // it was moved
-                                                     : settings.text("data");
-  const Workbench bench = app.open(data);
-  check_same_data(app, run, bench, data);
-  announce(bench, console);
+  const Workbench bench = open_data_of(app, run, settings, call.settings, console);
   const Device device = choose_device(settings, app.name(call.command), console);
   run.count_resume();
   move_to_device(run, device, console);
@@ -125,12 +121,16 @@ void announce(const Workbench& bench, Console& console) {
   for (const std::string& warning : bench.warnings) console.warn(warning);
 }
 
-void check_same_data(const App& app, const RunDirectory& run, const Workbench& bench,
-                     const std::string& data) {
+Workbench open_data_of(const App& app, const RunDirectory& run, const Settings& settings,
+                       const Settings& call, Console& console) {
+  const std::string data = call.has("data") ? call.text("data") : settings.text("data");
+  Workbench bench = app.open(data);
   const std::string now = hex(bench.fingerprint), then = run.record().data_fingerprint;
   check(now == then, ErrorKind::data, data, "has changed since ", run.path(),
         " began: fingerprint ", now, ", expected ", then, "; restore the ", app.terms.data,
         " or start a new run");
+  announce(bench, console);
+  return bench;
 }
 
 Settings settings_of(const Registry& registry, const RunDirectory& run, const Settings& call) {

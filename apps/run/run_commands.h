@@ -31,8 +31,9 @@ void check_program(const App& app, const RunRecord& record, const std::string& p
                    const std::string& command);
 // Says what the data are.
 void announce(const Workbench& bench, Console& console);
-// Refuses (kind data) data that have changed since the run began.
-void check_same_data(const App& app, const RunDirectory& run, const Workbench& bench,
-                     const std::string& data);
+// The data of a run with these settings, where it found them or where the call says that they lie
+// now; announced. Refuses (kind data) what has changed since the run began.
+Workbench open_data_of(const App& app, const RunDirectory& run, const Settings& settings,
+                       const Settings& call, Console& console);
 
 }  // namespace enas
