@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iomanip>
 #include <set>
-#include <sstream>
 
 namespace enas {
 
@@ -57,24 +55,25 @@ GroupStatistics statistics_of(std::span<const Candidate> candidates, bool from_c
   return group;
 }
 
-std::string compare_groups(std::span<const Candidate> candidates) {
+std::string compare_groups(std::span<const Candidate> candidates,
+                           const std::function<std::string(double)>& show) {
   const GroupStatistics policy = statistics_of(candidates, true),
                         uniform = statistics_of(candidates, false);
-  std::ostringstream text;
-  text << std::fixed << std::setprecision(4);
   const auto group = [&](const char* name, const GroupStatistics& g) {
-    if (g.size > 0) text << name << g.size << ": mean " << g.mean << ", sd " << g.deviation;
+    return g.size == 0 ? ""
+                       : name + std::to_string(g.size) + ": mean " + show(g.mean) + ", sd " +
+                             show(g.deviation);
   };
-  group("controller ", policy);
-  group(policy.size > 0 ? "; uniform " : "uniform ", uniform);
+  std::string text =
+      group("controller ", policy) + group(policy.size > 0 ? "; uniform " : "uniform ", uniform);
   if (policy.size > 0 && uniform.size > 0) {
     const double error =
         std::sqrt(policy.deviation * policy.deviation / static_cast<double>(policy.size) +
                   uniform.deviation * uniform.deviation / static_cast<double>(uniform.size));
-    text << "; difference " << policy.mean - uniform.mean << " (2 standard errors " << 2 * error
-         << ")";
+    text += "; difference " + show(policy.mean - uniform.mean) + " (2 standard errors " +
+            show(2 * error) + ")";
   }
-  return text.str();
+  return text;
 }
 
 }  // namespace enas

@@ -2,6 +2,7 @@
 // weights on held-out data, ranked without duplicates. Source: the paper, section 2.2;
 // docs/method.md "What we implement" (best, derive), section 4.
 #pragma once
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,7 +32,8 @@ struct GroupStatistics {
 };
 GroupStatistics statistics_of(std::span<const Candidate> candidates, bool from_controller);
 // "controller 18: mean 412.1, sd 9.3; uniform 20: mean 430.0, sd 12.2; difference -17.9 (2 standard
-// errors 6.9)"
-std::string compare_groups(std::span<const Candidate> candidates);
+// errors 6.9)", each number by `show`.
+std::string compare_groups(std::span<const Candidate> candidates,
+                           const std::function<std::string(double)>& show);
 
 }  // namespace enas

@@ -46,8 +46,7 @@ void add_cifar_defaults(Registry& registry) {
                          {"controller-samples", "20"},
                          {"controller-tanh", "1.5"},
                          {"controller-op-reduce", "1"},
-                         {"controller-op-bias", "0"},
-                         {"train-filters", "96"}},
+                         {"controller-op-bias", "0"}},
                         kSearching);
   registry.add_defaults("micro", "docs/method.md 3.3, 3.4",
                         {{"layers", "6"},
@@ -61,8 +60,7 @@ void add_cifar_defaults(Registry& registry) {
                          {"controller-samples", "10"},
                          {"controller-tanh", "1.1"},
                          {"controller-op-reduce", "2.5"},
-                         {"controller-op-bias", "0.25"},
-                         {"train-filters", "36"}},
+                         {"controller-op-bias", "0.25"}},
                         kSearching);
   const PresetValues macro = {{"filters", "96"},        {"batch", "100"},    {"epochs", "310"},
                               {"lr-min", "0.001"},      {"dropout", "0.5"},  {"valid-batch", "100"},
@@ -74,6 +72,8 @@ void add_cifar_defaults(Registry& registry) {
   registry.add_defaults("micro", "docs/method.md 3.4", micro, {"train"});
   registry.add_defaults("macro", "docs/method.md 2.4", of_train(macro), {"run"});
   registry.add_defaults("micro", "docs/method.md 3.4", of_train(micro), {"run"});
+  registry.add_defaults("macro", "docs/method.md 2.4", {{"train-filters", "96"}}, {"arch"});
+  registry.add_defaults("micro", "docs/method.md 3.4", {{"train-filters", "36"}}, {"arch"});
 }
 
 // demo and quick are made for two CPU cores: smaller networks, one cosine over all epochs, and a

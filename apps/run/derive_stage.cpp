@@ -116,7 +116,8 @@ void DeriveStage::report(const std::vector<Candidate>& ranked) {
   const auto& text = search_.learner.text;
   write_architectures(session_.directory().file("arch"), terms_, search_, ranked, options_.top);
   session_.console().line("derive: validation " + terms_.figure +
-                          " with shared weights (not final): " + compare_groups(ranked));
+                          " with shared weights (not final): " +
+                          compare_groups(ranked, [&](double v) { return terms_.show(v, 2); }));
   const size_t shown = std::min<size_t>(ranked.size(), 5);
   std::vector<std::string> scores;
   for (size_t i = 0; i < shown; ++i) scores.push_back(terms_.show(ranked[i].score, 2));

@@ -88,7 +88,10 @@ TEST_P(CifarSpace, EvalGivesTheFigureOfTheRun) {
 TEST_P(CifarSpace, DeriveAndSeveralSeeds) {
   done(small_images("search", GetParam(), data_, run_));
   const Outcome outcome = done({"derive", run_, "--samples", "4"});
-  EXPECT_TRUE(contains(outcome.out, "sd ")) << outcome.out;
+  const std::regex groups(
+      R"(controller \d: mean [\d.]+ %, sd [\d.]+ %; uniform \d: mean [\d.]+ %, sd [\d.]+ %; )"
+      R"(difference -?[\d.]+ % \(2 standard errors [\d.]+ %\))");
+  EXPECT_TRUE(std::regex_search(outcome.out, groups)) << outcome.out;
   EXPECT_EQ(enas_cifar(folder_, {"eval", "--weights", run_}).code, 2);
   const std::string seeds = folder_ / "seeds";
   const Outcome trained =
@@ -235,6 +238,16 @@ TEST_F(Cifar, PredictNamesClasses) {
   EXPECT_EQ(code({folder_.write("no.png", "not an image")}), 3);
   EXPECT_EQ(code({folder_.write("small.png", png_pattern(8, 8, 1))}), 3);
   EXPECT_EQ(code({}), 2);
+}
+
+TEST_F(Cifar, HelpNamesTheDefaultOfASpaceOnce) {
+  const std::regex twice(R"(\(macro\)[^\]]*\(macro\))");
+  for (const char* command : {"run", "search", "train", "arch"}) {
+    const std::string help = done({command, "--help"}).out;
+    EXPECT_TRUE(contains(help, "(macro), ")) << command;
+    std::smatch found;
+    EXPECT_FALSE(std::regex_search(help, found, twice)) << command << ": " << found.str();
+  }
 }
 
 TEST_F(Cifar, DataInfoSaysWhatWasRecognised) {
