@@ -40,7 +40,8 @@ void MacroFinal::make_layer(const LayerMaker& make, int i, int64_t filters) {
   if (!plan_.layers[at].reached) return;
   const MacroOp op = arch_.layers[at].op;
   check(!options_.full_conv || !is_pool(op), ErrorKind::usage, "macro network", "layer ", i + 1,
-        " is a pooling layer, which final-full-conv refuses; leave that switch out");
+        " is a pooling layer, which final-full-conv refuses; take an architecture without pools, "
+        "or leave that switch out");
   const std::string name = "layer." + std::to_string(i);
   Layer& layer = layers_[at];
   const std::vector<int64_t> widths(plan_.layers[at].sources.size(), filters);
