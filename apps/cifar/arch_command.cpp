@@ -140,6 +140,11 @@ int cifar_arch_command(const App& app, const Invocation& call) {
     const std::string text = image_arch_text(settings.text("arch"), options.macro());
     space = options.space_of(text);
     arch = parse(space, text);
+    if (const auto* macro = std::get_if<MacroSpace>(&space)) {  // of the search where `cost`
+      if (what != "cost") check_agrees(settings, "layers", macro->layers(), app.name("arch"));
+    } else {
+      check_agrees(settings, "nodes", std::get<MicroSpace>(space).nodes(), app.name("arch"));
+    }
   } else if (what == "random" || what == "cost") {
     arch = uniform_architectures(decisions_of(space, {}), 1, random)[0];
   }

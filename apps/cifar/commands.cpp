@@ -83,6 +83,9 @@ App cifar_app() {
     check_parity(settings, "enas_cifar");
     const std::string text = image_arch_text(argument, options.macro());
     const ImageSpace space = options.space_of(text);
+    const auto* macro = std::get_if<MacroSpace>(&space);
+    if (macro != nullptr && settings.known("layers"))
+      check_agrees(settings, "layers", macro->layers(), "enas_cifar");
     return text_of(space, parse(space, text));
   };
   app.draw = [](const std::string& text, const Settings& settings, const Metadata& metadata) {

@@ -247,7 +247,8 @@ void add_other_options(Registry& registry) {
       OptionScope::invocation);
 }
 
-// What has an effect only in one space, with a switch, or with some forms of `arch`.
+// What has an effect only in one space, with a switch, or with some forms of `arch`. Options that
+// repeat what an architecture says by itself must agree with it (check_agrees).
 void add_needs(Registry& registry) {
   const auto in_space = [&](const char* space, std::vector<std::string> options,
                             std::vector<std::string> commands) {
@@ -257,28 +258,12 @@ void add_needs(Registry& registry) {
   in_space("micro", {"auxiliary", "controller-op-reduce", "controller-op-bias"}, {"run", "search"});
   in_space("macro", {"skip-target", "skip-weight"}, {"run", "search"});
   in_space("micro", {"train-auxiliary", "train-layers", "train-drop-path-keep"}, {"run"});
-  in_space("micro", {"auxiliary", "layers", "drop-path-keep"}, {"train"});
-  in_space("micro", {"train-layers"}, {"arch"});
+  in_space("micro", {"auxiliary", "drop-path-keep"}, {"train"});
   registry.add_need({{"auxiliary-weight"}, {"run", "search", "train"}, "auxiliary", {"on"}});
   registry.add_need({{"train-auxiliary-weight"}, {"run"}, "train-auxiliary", {"on"}});
   registry.add_need({{"baseline"}, {"run"}, "strategy", {"enas"}});
-  const auto in_arch = [&](std::vector<std::string> forms, std::vector<std::string> options,
-                           std::string beside, std::string variant) {
-    registry.add_need({std::move(options),
-                       {"arch"},
-                       "",
-                       std::move(forms),
-                       std::move(beside),
-                       std::move(variant)});
-  };
-  in_arch({"cost"}, {"filters", "train-filters", "train-layers", "classes", "image-size"}, "", "");
-  in_arch({"cost"}, {"layers"}, "", "micro");
-  in_arch({"random", "count", "cost"}, {"layers"}, "", "macro");
-  in_arch({"cost"}, {"layers"}, "arch", "macro");
-  in_arch({"random", "cost"}, {"seed"}, "", "");
-  in_arch({"show", "random"}, {"to"}, "", "");
-  in_arch({"show", "count", "cost"}, {"arch"}, "", "");
-  registry.add_need({{"nodes", "seed"}, {"arch"}, "arch", {""}});
+  registry.add_need({{"to"}, {"arch"}, "", {"show", "random"}});
+  registry.add_need({{"arch"}, {"arch"}, "", {"show", "count", "cost"}});
   registry.add_need({{"space", "parity"}, {"export"}, "weights", {""}});
 }
 

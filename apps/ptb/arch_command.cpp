@@ -79,6 +79,7 @@ int arch_command(const App& app, const Invocation& call) {
                                : RnnSpace(static_cast<int>(settings.integer("nodes")),
                                           !settings.list("parity").empty());
   const Architecture architecture = given ? space.parse(text) : Architecture{};
+  if (given) check_agrees(settings, "nodes", space.nodes(), app.name("arch"));
   if (what == "show") {
     check(given, ErrorKind::usage, app.name("arch show"), "needs --arch, e.g. --arch published");
     show(space, architecture, settings, console);

@@ -264,16 +264,10 @@ void add_other_options(Registry& registry) {
   add(with_space, {"arch"});
 }
 
-// What has an effect only with some forms of `arch`.
+// What has an effect only with some forms of `arch`, or of a search.
 void add_needs(Registry& registry) {
-  const auto in_arch = [&](Commands forms, Commands options) {
-    registry.add_need({std::move(options), {"arch"}, "", std::move(forms)});
-  };
-  in_arch({"cost"}, {"hidden", "vocabulary", "share", "cell"});
-  in_arch({"random"}, {"seed"});
-  in_arch({"show", "random"}, {"to", "with-space"});
-  in_arch({"show", "count", "cost"}, {"arch"});
-  registry.add_need({{"nodes", "parity"}, {"arch"}, "arch", {""}});
+  registry.add_need({{"to", "with-space"}, {"arch"}, "", {"show", "random"}});
+  registry.add_need({{"arch"}, {"arch"}, "", {"show", "count", "cost"}});
   registry.add_need({{"with-space"}, {"arch"}, "to", {}});
   registry.add_need({{"baseline"}, {"run"}, "strategy", {"enas"}});
 }

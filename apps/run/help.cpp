@@ -100,7 +100,7 @@ std::string facts(const Registry& registry, std::string_view command, const Opti
   }
   if (spec.kind == OptionKind::choice_list) parts.push_back("names " + join(spec.choices, ", "));
   for (const OptionNeed& need : registry.needs()) {
-    if (need.speaks_of(spec.name, command) && need.beside.empty()) parts.push_back(need.words());
+    if (need.speaks_of(spec.name, command)) parts.push_back(need.words());
   }
   if (!spec.source.empty()) parts.push_back("source " + spec.source);
   return parts.empty() ? "" : " [" + join(parts, "; ") + "]";

@@ -32,8 +32,7 @@ std::string text_of(const Invocation& call, const std::string& option) {
 void Registry::add_need(OptionNeed need) {
   for (const std::string& command : need.commands) {
     std::vector<std::string> named = need.options;
-    for (const std::string& other : {need.other, need.beside})
-      if (!other.empty()) named.push_back(other);
+    if (!need.other.empty()) named.push_back(need.other);
     for (const std::string& name : named)
       check(find(name, command) != nullptr, "registry: needs", command, " has no option --", name);
   }
@@ -51,30 +50,31 @@ bool OptionNeed::met_by(std::string_view now) const {
 std::string OptionNeed::words() const {
   if (values.empty()) return "only with --" + other;
   if (values[0].empty()) return "only without --" + other;
-  return "only with " + (other.empty() ? "" : "--" + other + " ") + one_of(values) +
-         (variant.empty() ? "" : " (" + variant + ")");
+  return "only with " + (other.empty() ? "" : "--" + other + " ") + one_of(values);
 }
 
 void refuse_without_effect(const Registry& registry, const Invocation& call) {
-  const std::string& by = registry.variant_option();
-  const std::string variant = by.empty() ? "" : text_of(call, by);
   for (const Settings::Value& given : call.settings.values()) {
     if (given.origin != Origin::option) continue;
     for (const OptionNeed& need : registry.needs()) {
       const std::string now = text_of(call, need.other);
-      const bool counts = need.speaks_of(given.spec.name, call.command) &&
-                          (need.variant.empty() || need.variant == variant) &&
-                          (need.beside.empty() || !text_of(call, need.beside).empty());
-      if (!counts || need.met_by(now)) continue;
+      if (!need.speaks_of(given.spec.name, call.command) || need.met_by(now)) continue;
       const std::string stands = need.other.empty()       ? "with " + now
                                  : now.empty()            ? "without --" + need.other
                                  : need.values[0].empty() ? "beside --" + need.other
                                                           : "with --" + need.other + " " + now;
       fail(ErrorKind::usage, registry.program() + " " + call.command, "--", given.spec.name,
-           " has no effect ", stands, need.beside.empty() ? "" : " beside --" + need.beside, ", ",
-           need.words());
+           " has no effect ", stands, ", ", need.words());
     }
   }
+}
+
+void check_agrees(const Settings& settings, std::string_view option, int64_t found,
+                  std::string_view where) {
+  if (settings.origin(option) != Origin::option) return;
+  check(settings.integer(option) == found, ErrorKind::usage, where, "--", option, " is ",
+        settings.integer(option), ", but the architecture has ", found, "; leave --", option,
+        " out");
 }
 
 }  // namespace enas

@@ -63,8 +63,6 @@ struct OptionNeed {
   std::vector<std::string> commands = {};
   std::string other = {};
   std::vector<std::string> values = {};
-  std::string beside = {};   // it counts where this option is set; empty: always
-  std::string variant = {};  // of set_variants; empty: every variant
 
   bool speaks_of(std::string_view option, std::string_view command) const;
   bool met_by(std::string_view now) const;
@@ -183,6 +181,11 @@ Invocation parse_command_line(const Registry& registry, int argc, const char* co
 
 // Part of it: refuses options that were given and have no effect (Registry::add_need).
 void refuse_without_effect(const Registry& registry, const Invocation& call);
+
+// Refuses an option that was given and says something else than the architecture: `found`.
+// `where` opens the message.
+void check_agrees(const Settings& settings, std::string_view option, int64_t found,
+                  std::string_view where);
 
 // Settings of a command from a configuration file alone, as resume reads RUN/config.toml.
 Settings settings_from_config(const Registry& registry, std::string_view command,

@@ -53,7 +53,6 @@ TEST_F(CifarUsage, OptionsWithoutEffect) {
   macro("search", {"--nodes", "3"},
         "search: --nodes has no effect with --space macro, only with --space micro");
   macro("run", {"--auxiliary", "on"}, "--auxiliary has no effect with --space macro");
-  macro("train", {"--layers", "3"}, "--layers has no effect with --space macro");
   macro("train", {"--drop-path-keep", "0.5"}, "only with --space micro");
   const Arguments micro = small_images("search", "micro", data_, run_);
   refused(micro + Arguments{"--skip-weight", "1"}, 2, "only with --space macro");
@@ -62,14 +61,22 @@ TEST_F(CifarUsage, OptionsWithoutEffect) {
   const auto arch = [&](const Arguments& more, const std::string& said) {
     refused(Arguments{"arch"} + more, 2, said);
   };
-  arch({"cost", "--arch", "published", "--nodes", "3"}, "--nodes has no effect beside --arch");
-  arch({"random", "--layers", "3"}, "--layers has no effect with random, only with cost");
-  arch({"count", "--space", "macro", "--arch", "published", "--layers", "3"},
-       "--layers has no effect with count beside --arch, only with cost");
   arch({"random", "--arch", "published"}, "--arch has no effect with random");
-  arch({"random", "--filters", "8"}, "only with cost");
+  arch({"count", "--to", run_}, "--to has no effect with count, only with show|random");
   refused({"export", "--weights", run_, "--space", "macro"}, 2,
           "--space has no effect beside --weights");
+}
+
+TEST_F(CifarUsage, WhatAnArchitectureSaysByItselfMustAgree) {
+  const Arguments micro = {"arch", "count", "--arch", "published"};
+  refused(micro + Arguments{"--nodes", "3"}, 2,
+          "--nodes is 3, but the architecture has 5; leave --nodes out");
+  EXPECT_EQ(enas_cifar(folder_, micro + Arguments{"--nodes", "5"}).code, 0);
+  const Arguments macro = micro + Arguments{"--space", "macro"};
+  refused(macro + Arguments{"--layers", "3"}, 2, "--layers is 3, but the architecture has 24");
+  EXPECT_EQ(enas_cifar(folder_, macro + Arguments{"--layers", "24"}).code, 0);
+  refused(train("macro", "0 1 0") + Arguments{"--layers", "3"}, 2,
+          "--layers is 3, but the architecture has 2");
 }
 
 TEST_F(CifarUsage, DefaultsDependOnTheSpace) {

@@ -138,22 +138,22 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     NoEffect, Usage,
-    testing::Values(Row{"Nodes",
-                        {"arch", "cost", "--arch", "published", "--nodes", "3"},
-                        2,
-                        {"--nodes has no effect beside --arch"}},
-                    Row{"Arch",
-                        {"arch", "random", "--arch", "published"},
-                        2,
-                        {"--arch has no effect with random, only with show|count|cost"}},
-                    Row{"Hidden", {"arch", "count", "--hidden", "8"}, 2, {"only with cost"}},
-                    Row{"Seed", {"arch", "count", "--seed", "8"}, 2, {"only with random"}},
-                    Row{"Space", {"arch", "random", "--with-space"}, 2, {"only with --to"}},
-                    Row{"Baseline",
-                        {"run", "--baseline", "--strategy", "random"},
-                        2,
-                        {"--baseline has no effect with --strategy random"}},
-                    Row{"Help", {"arch", "--help"}, 0, {"only without --arch"}}),
+    testing::Values(
+        Row{"Nodes",
+            {"arch", "cost", "--arch", "published", "--nodes", "3"},
+            2,
+            {"--nodes is 3, but the architecture has 8; leave --nodes out"}},
+        Row{"SameNodes", {"arch", "count", "--arch", "published", "--nodes", "8"}, 0, {"8!"}},
+        Row{"Arch",
+            {"arch", "random", "--arch", "published"},
+            2,
+            {"--arch has no effect with random, only with show|count|cost"}},
+        Row{"Space", {"arch", "random", "--with-space"}, 2, {"only with --to"}},
+        Row{"Baseline",
+            {"run", "--baseline", "--strategy", "random"},
+            2,
+            {"--baseline has no effect with --strategy random"}},
+        Row{"Help", {"arch", "--help"}, 0, {"only with show|random"}}),
     [](const auto& row) { return std::string(row.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(
