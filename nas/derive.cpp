@@ -59,19 +59,21 @@ std::string compare_groups(std::span<const Candidate> candidates,
                            const std::function<std::string(double)>& show) {
   const GroupStatistics policy = statistics_of(candidates, true),
                         uniform = statistics_of(candidates, false);
+  // One candidate has no spread.
   const auto group = [&](const char* name, const GroupStatistics& g) {
-    return g.size == 0 ? ""
-                       : name + std::to_string(g.size) + ": mean " + show(g.mean) + ", sd " +
-                             show(g.deviation);
+    std::string text;
+    if (g.size > 0) text = name + std::to_string(g.size) + ": mean " + show(g.mean);
+    return g.size > 1 ? text + ", sd " + show(g.deviation) : text;
   };
   std::string text =
       group("controller ", policy) + group(policy.size > 0 ? "; uniform " : "uniform ", uniform);
-  if (policy.size > 0 && uniform.size > 0) {
+  if (policy.size > 0 && uniform.size > 0)
+    text += "; difference " + show(policy.mean - uniform.mean);
+  if (policy.size > 1 && uniform.size > 1) {
     const double error =
         std::sqrt(policy.deviation * policy.deviation / static_cast<double>(policy.size) +
                   uniform.deviation * uniform.deviation / static_cast<double>(uniform.size));
-    text += "; difference " + show(policy.mean - uniform.mean) + " (2 standard errors " +
-            show(2 * error) + ")";
+    text += " (2 standard errors " + show(2 * error) + ")";
   }
   return text;
 }
