@@ -184,71 +184,17 @@ void add_train_options(Registry& registry) {
          {"run", "train"}));
 }
 
-void add_derive_options(Registry& registry) {
-  const auto add = [&](OptionSpec spec) { registry.add(of(std::move(spec), {"run", "derive"})); };
-  const std::string source = "docs/method.md 4";
-  add(integer_option("samples", "100", 1, 100000, "controller samples, and as many uniform ones",
-                     source, "derive"));
-  add(integer_option("top", "10", 1, 100000, "architectures of each group kept in top.json", source,
-                     "derive"));
-  add(integer_option("batches", "0", 0, 1000000, "score on the first so many batches; 0: all",
-                     source, "derive", "batches"));
+void add_predict_options(Registry& registry) {
+  const std::string source = "docs/interface.md", group = "output";
+  registry.add(
+      of(integer_option("top", "3", 1, 1000, "classes shown of an image", source, group, "classes"),
+         {"predict"}));
+  OptionSpec json = flag_option("json", "print one JSON object, nothing else", source, group);
+  json.scope = OptionScope::invocation;
+  registry.add(of(std::move(json), {"predict"}));
 }
 
-// Options of the commands that take a run, a weight file or an architecture.
-void add_other_options(Registry& registry) {
-  const auto add = [&](OptionSpec spec, std::vector<std::string> commands,
-                       OptionScope scope = OptionScope::result) {
-    spec.scope = scope;
-    registry.add(of(std::move(spec), std::move(commands)));
-  };
-  const std::string source = "docs/interface.md", table = "docs/method.md, first table";
-  add(text_option("arch", "FILE|TEXT|published", "the architecture", source, "method"),
-      {"train", "arch", "export"});
-  add(text_option("weights", "FILE|RUN", "model.safetensors or a run directory", source, "files"),
-      {"eval", "export"});
-  add(choice_option("split", "test", {"valid", "test"}, "which images", source, "data"), {"eval"});
-  add(flag_option("baseline", "train the best uniform architecture too, into RUN/random", table,
-                  "length"),
-      {"run"});
-  add(integer_option("retrain", "1", 1, 100,
-                     "train the first so many ranks into RUN/retrain-R and pick on validation",
-                     table, "length", "architectures"),
-      {"run"});
-  add(integer_option("retrain-epochs", "0", 0, 100000,
-                     "with --retrain: train each so long, then the best from scratch in full; 0: "
-                     "each in full",
-                     table, "length", "epochs"),
-      {"run"});
-  add(integer_option("seeds", "1", 1, 1000,
-                     "trainings with seeds from --seed on, into RUN/seed-S; the best is linked",
-                     "docs/method.md 6", "length", "trainings"),
-      {"train"});
-  add(integer_option("samples", "20", 2, 10000, "uniform architectures", "docs/method.md 6",
-                     "correlate"),
-      {"correlate"});
-  add(integer_option("epochs", "3", 1, 100000, "training epochs of each", "docs/method.md 6",
-                     "correlate", "epochs"),
-      {"correlate"});
-  add(flag_option("plan", "print shapes, weights, memory, FLOPs and time, and stop", source,
-                  "general"),
-      {"run", "search", "train"}, OptionScope::invocation);
-  add(integer_option("top", "3", 1, 1000, "classes shown of an image", source, "output", "classes"),
-      {"predict"});
-  add(choice_option("format", "", {"safetensors", "json", "dot", "svg"},
-                    "form of the file, always needed", source, "files"),
-      {"export"});
-  add(flag_option("json", "print one JSON object, nothing else", source, "output"),
-      {"eval", "arch", "predict"}, OptionScope::invocation);
-  add(text_option("to", "FOLDER", "show, random: write drawings there, arch.svg and arch.dot",
-                  source, "files"),
-      {"arch"}, OptionScope::invocation);
-  add(text_option("to", "FILE", "the file to write, always needed", source, "files"), {"export"},
-      OptionScope::invocation);
-}
-
-// What has an effect only in one space, with a switch, or with some forms of `arch`. Options that
-// repeat what an architecture says by itself must agree with it (check_agrees).
+// What has an effect only in one space or with a switch.
 void add_needs(Registry& registry) {
   const auto in_space = [&](const char* space, std::vector<std::string> options,
                             std::vector<std::string> commands) {
@@ -261,9 +207,6 @@ void add_needs(Registry& registry) {
   in_space("micro", {"auxiliary", "drop-path-keep"}, {"train"});
   registry.add_need({{"auxiliary-weight"}, {"run", "search", "train"}, "auxiliary", {"on"}});
   registry.add_need({{"train-auxiliary-weight"}, {"run"}, "train-auxiliary", {"on"}});
-  registry.add_need({{"baseline"}, {"run"}, "strategy", {"enas"}});
-  registry.add_need({{"to"}, {"arch"}, "", {"show", "random"}});
-  registry.add_need({{"arch"}, {"arch"}, "", {"show", "count", "cost"}});
   registry.add_need({{"space", "parity"}, {"export"}, "weights", {""}});
 }
 
@@ -290,8 +233,8 @@ Registry cifar_registry() {
   add_arch_sizes(registry);
   add_search_options(registry);
   add_train_options(registry);
-  add_derive_options(registry);
-  add_other_options(registry);
+  add_stage_options(registry, {"images", "batches", "batches", "arch"});
+  add_predict_options(registry);
   add_needs(registry);
   add_cifar_defaults(registry);
   add_cifar_presets(registry);

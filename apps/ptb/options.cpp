@@ -164,112 +164,20 @@ void add_train_options(Registry& registry) {
       group, "epochs"));
 }
 
-void add_derive_options(Registry& registry) {
-  const auto add = [&](OptionSpec spec, Commands commands) {
-    spec.commands = std::move(commands);
-    registry.add(std::move(spec));
-  };
-  const std::string source = "docs/method.md 4";
-  add(integer_option("samples", "100", 1, 100000, "controller samples, and as many uniform ones",
-                     source, "derive"),
-      {"run", "derive"});
-  add(integer_option("top", "10", 1, 100000, "architectures of each group kept in top.json", source,
-                     "derive"),
-      {"run", "derive"});
-  add(integer_option("batches", "0", 0, 1000000,
-                     "score on the first so many validation windows; 0: all", source, "derive",
-                     "windows"),
-      {"run", "derive"});
-}
-
-// Options of the commands that take a run, a weight file or an architecture.
-void add_other_options(Registry& registry) {
-  const auto add = [&](OptionSpec spec, Commands commands) {
-    spec.commands = std::move(commands);
-    registry.add(std::move(spec));
-  };
-  add({.name = "arch",
-       .unit = "FILE|TEXT|published",
-       .help = "the architecture",
-       .source = "docs/interface.md",
-       .group = "method"},
-      {"train", "arch", "export"});
-  add({.name = "weights",
-       .unit = "FILE|RUN",
-       .help = "model.safetensors or a run directory",
-       .source = "docs/interface.md",
-       .group = "files"},
-      {"eval", "export"});
-  add(choice_option("split", "test", {"valid", "test"}, "which text", "docs/interface.md", "data"),
-      {"eval"});
-  add(flag_option("baseline", "train the best uniform architecture too, into RUN/random",
-                  "docs/method.md, first table", "length"),
-      {"run"});
-  add(integer_option("retrain", "1", 1, 100,
-                     "train the first so many ranks into RUN/retrain-R and pick on validation",
-                     "docs/method.md, first table", "length", "architectures"),
-      {"run"});
-  add(integer_option("retrain-epochs", "0", 0, 100000,
-                     "with --retrain: train each so long, then the best from scratch in full; 0: "
-                     "each in full",
-                     "docs/method.md, first table", "length", "epochs"),
-      {"run"});
-  add(integer_option("seeds", "1", 1, 1000,
-                     "trainings with seeds from --seed on, into RUN/seed-S; the best is linked",
-                     "docs/method.md 6", "length", "trainings"),
-      {"train"});
-  add(integer_option("samples", "20", 2, 10000, "uniform architectures", "docs/method.md 6",
-                     "correlate"),
-      {"correlate"});
-  add(integer_option("epochs", "3", 1, 100000, "training epochs of each", "docs/method.md 6",
-                     "correlate", "epochs"),
-      {"correlate"});
-  OptionSpec plan = flag_option("plan", "print shapes, weights, memory, FLOPs and time, and stop",
-                                "docs/interface.md", "general");
-  plan.scope = OptionScope::invocation;
-  add(plan, {"run", "search", "train"});
-  add({.name = "prompt",
-       .unit = "TEXT",
-       .help = "words to begin with",
-       .source = "docs/interface.md",
-       .group = "output"},
-      {"generate"});
-  add(integer_option("tokens", "50", 1, 1000000, "words to draw", "docs/interface.md", "output",
-                     "words"),
-      {"generate"});
-  add(real_option("temperature", "1", 1e-3, 1e3, "logits are divided by it", "docs/interface.md",
-                  "output"),
-      {"generate"});
-  add(choice_option("format", "", {"safetensors", "json", "dot", "svg"},
-                    "form of the file, always needed", "docs/interface.md", "files"),
-      {"export"});
-  OptionSpec json =
-      flag_option("json", "print one JSON object, nothing else", "docs/interface.md", "output");
-  json.scope = OptionScope::invocation;
-  add(json, {"eval", "arch"});
-  OptionSpec to = {.name = "to",
-                   .unit = "FOLDER",
-                   .help = "show, random: write drawings there, cell.svg and cell.dot",
-                   .source = "docs/interface.md",
-                   .group = "files",
-                   .scope = OptionScope::invocation};
-  add(to, {"arch"});
-  to.unit = "FILE";
-  to.help = "the file to write, always needed";
-  add(to, {"export"});
+// Of `arch` and `generate`.
+void add_own_options(Registry& registry) {
+  const std::string source = "docs/interface.md", group = "output";
+  const auto add = [&](OptionSpec spec) { registry.add(of(std::move(spec), {"generate"})); };
+  add(text_option("prompt", "TEXT", "words to begin with", source, group));
+  add(integer_option("tokens", "50", 1, 1000000, "words to draw", source, group, "words"));
+  add(real_option("temperature", "1", 1e-3, 1e3, "logits are divided by it", source, group));
   OptionSpec with_space =
       flag_option("with-space", "draw the edges that were not taken too, in grey",
-                  "the paper's Figure 1", "output");
+                  "the paper's Figure 1", group);
   with_space.scope = OptionScope::invocation;
-  add(with_space, {"arch"});
-}
-
-// What has an effect only with some forms of `arch`, or of a search.
-void add_needs(Registry& registry) {
-  registry.add_need({{"to", "with-space"}, {"arch"}, "", {"show", "random"}});
-  registry.add_need({{"arch"}, {"arch"}, "", {"show", "count", "cost"}});
+  registry.add(of(std::move(with_space), {"arch"}));
+  registry.add_need({{"with-space"}, {"arch"}, "", {"show", "random"}});
   registry.add_need({{"with-space"}, {"arch"}, "to", {}});
-  registry.add_need({{"baseline"}, {"run"}, "strategy", {"enas"}});
 }
 
 }  // namespace
@@ -293,9 +201,8 @@ Registry ptb_registry() {
   add_method_options(registry);
   add_search_options(registry);
   add_train_options(registry);
-  add_derive_options(registry);
-  add_other_options(registry);
-  add_needs(registry);
+  add_stage_options(registry, {"text", "validation windows", "windows", "cell"});
+  add_own_options(registry);
   add_ptb_presets(registry);
   return registry;
 }

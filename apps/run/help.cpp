@@ -12,15 +12,6 @@ namespace {
 constexpr std::size_t kWidth = 100;
 constexpr std::size_t kIndent = 6;
 
-std::string join(const std::vector<std::string>& parts, std::string_view separator) {
-  std::string text;
-  for (const std::string& part : parts) {
-    if (!text.empty()) text += separator;
-    text += part;
-  }
-  return text;
-}
-
 // Words of `text` in lines of at most kWidth columns, indented.
 std::string wrap(const std::string& text) {
   std::string result;

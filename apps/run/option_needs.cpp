@@ -13,12 +13,6 @@ bool contains(const std::vector<std::string>& list, std::string_view text) {
   return std::find(list.begin(), list.end(), text) != list.end();
 }
 
-std::string one_of(const std::vector<std::string>& values) {
-  std::string text;
-  for (const std::string& value : values) text += (text.empty() ? "" : "|") + value;
-  return text;
-}
-
 // The text of an option, or the first operand; empty where there is none.
 std::string text_of(const Invocation& call, const std::string& option) {
   if (option.empty()) return call.operands.empty() ? "" : call.operands[0];
@@ -50,7 +44,7 @@ bool OptionNeed::met_by(std::string_view now) const {
 std::string OptionNeed::words() const {
   if (values.empty()) return "only with --" + other;
   if (values[0].empty()) return "only without --" + other;
-  return "only with " + (other.empty() ? "" : "--" + other + " ") + one_of(values);
+  return "only with " + (other.empty() ? "" : "--" + other + " ") + join(values, "|");
 }
 
 void refuse_without_effect(const Registry& registry, const Invocation& call) {

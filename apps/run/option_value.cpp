@@ -9,6 +9,16 @@
 #include "tensor/check.h"
 
 namespace enas {
+
+std::string join(const std::vector<std::string>& parts, std::string_view separator) {
+  std::string text;
+  for (const std::string& part : parts) {
+    if (!text.empty()) text += separator;
+    text += part;
+  }
+  return text;
+}
+
 namespace {
 
 template <class Number>
@@ -18,15 +28,6 @@ std::optional<Number> parse_number(std::string_view text) {
   const auto result = std::from_chars(text.data(), end, value);
   if (text.empty() || result.ec != std::errc() || result.ptr != end) return std::nullopt;
   return value;
-}
-
-std::string join(const std::vector<std::string>& parts, std::string_view separator) {
-  std::string text;
-  for (const std::string& part : parts) {
-    if (!text.empty()) text += separator;
-    text += part;
-  }
-  return text;
 }
 
 std::vector<std::string> split_commas(std::string_view text) {

@@ -210,6 +210,17 @@ std::string short_help_text(const Registry& registry);
 // docs/interface.md that use it and that the registry has: commands are added first.
 void add_common_options(Registry& registry);
 
+// Words of an app in the help of the options that both have.
+struct StageWords {
+  std::string data, batches, batches_unit;  // "images"; what derive scores on, and its unit
+  std::string drawing;                      // file name of an architecture's drawing
+};
+// Options of derive, correlate and export, of what `run` and `train` train, of files
+// (stage_options.cpp).
+void add_stage_options(Registry& registry, const StageWords& words);
+
+std::string join(const std::vector<std::string>& parts, std::string_view separator);
+
 // The canonical text of a value, or Error `usage` naming range, found value and source. `where`
 // names option or key.
 std::string canonical_value(const OptionSpec& spec, std::string_view text, std::string_view where);
