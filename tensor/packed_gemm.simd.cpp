@@ -14,7 +14,6 @@ constexpr int kSteps = 2;                       // of k, in a round of the loop
 constexpr int kTileRows = 4, kTileVectors = 3;  // of 16
 constexpr int kSteps = 1;                       // two would spill
 #endif
-#define UNROLL _Pragma("GCC unroll 16")
 
 // Rows of a block: 96 KiB of a panel of AVX-512, 24 KiB of AVX2. With two 512-bit FMAs a cycle a
 // tile comes as fast from the second cache as from the first, and long blocks have fewer tiles.
@@ -39,10 +38,12 @@ __attribute__((noinline)) void tile(int64_t k, const float* a, int64_t lda, cons
                                     float* c, int64_t ldc, bool add, const char* ahead,
                                     int64_t stride) {
   Floats sum[R][V];
-  UNROLL for (int i = 0; i < R; ++i) { UNROLL for (int j = 0; j < V; ++j) sum[i][j] = splat(0.0f); }
+  ENAS_UNROLL for (int i = 0; i < R; ++i) {
+    ENAS_UNROLL for (int j = 0; j < V; ++j) sum[i][j] = splat(0.0f);
+  }
   if (add) {
-    UNROLL for (int i = 0; i < R; ++i) {
-      UNROLL for (int j = 0; j < V; ++j) sum[i][j] = load(c + i * ldc + j * kWidth);
+    ENAS_UNROLL for (int i = 0; i < R; ++i) {
+      ENAS_UNROLL for (int j = 0; j < V; ++j) sum[i][j] = load(c + i * ldc + j * kWidth);
     }
   }
   // Four rows have an address each of a pointer and three multiples of lda. Otherwise the compiler
@@ -52,11 +53,11 @@ __attribute__((noinline)) void tile(int64_t k, const float* a, int64_t lda, cons
   asm("" : "+r"(c), "+r"(ldc), "+r"(triple));
   const auto step = [&](int l) __attribute__((always_inline)) {
     Floats row[V];
-    UNROLL for (int j = 0; j < V; ++j) row[j] = load(b + (l * V + j) * kWidth);
-    UNROLL for (int i = 0; i < R; ++i) {
+    ENAS_UNROLL for (int j = 0; j < V; ++j) row[j] = load(b + (l * V + j) * kWidth);
+    ENAS_UNROLL for (int i = 0; i < R; ++i) {
       const float* const four = (i < 4 ? a : lower) + (i % 4 == 3 ? triple : i % 4 * lda);
       const Floats factor = splat(lies == Lies::in_rows ? four[l] : a[l * R + i]);
-      UNROLL for (int j = 0; j < V; ++j) sum[i][j] += factor * row[j];
+      ENAS_UNROLL for (int j = 0; j < V; ++j) sum[i][j] += factor * row[j];
     }
   };
   constexpr int kStride = lies == Lies::in_rows ? 1 : R, kLine = 16;
@@ -89,8 +90,8 @@ __attribute__((noinline)) void tile(int64_t k, const float* a, int64_t lda, cons
   }
   for (int64_t left = k / kSteps; left > 0; --left) round();
   if (k % kSteps != 0) step(0);
-  UNROLL for (int i = 0; i < R; ++i) {
-    UNROLL for (int j = 0; j < V; ++j) store(c + i * ldc + j * kWidth, sum[i][j]);
+  ENAS_UNROLL for (int i = 0; i < R; ++i) {
+    ENAS_UNROLL for (int j = 0; j < V; ++j) store(c + i * ldc + j * kWidth, sum[i][j]);
   }
 }
 
@@ -169,7 +170,7 @@ void stacked_gemm_tiles(int64_t rows, int64_t m, const float* a, int64_t lda, in
     if (m % kTileRows == 0) {
       float* out = to + l * kTileRows;
       for (int64_t j = 0; j < m; j += kTileRows, out += pitch) {
-        UNROLL for (int i = 0; i < kTileRows; ++i) out[i] = a[j + i];
+        ENAS_UNROLL for (int i = 0; i < kTileRows; ++i) out[i] = a[j + i];
       }
       continue;
     }
