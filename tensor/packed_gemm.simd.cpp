@@ -74,8 +74,7 @@ __attribute__((noinline)) void tile(int64_t k, const float* a, int64_t lda, cons
     // And for the rows of the next tile, to the second cache: half of A was written by another
     // core. In the first they would take the place of the panel. The lines of C that the tile will
     // write come meanwhile, too, unless C is a tile by itself and so in the first cache.
-    const float* rows = a + R * lda;
-    const float* own = c;
+    const float *rows = a + R * lda, *own = c;
     for (int line = add || ldc == V * kWidth ? V : 0; k >= kLine;
          k -= kLine, rows += kLine - kTileRows * lda) {
       const bool owns = line++ < V;
